@@ -1,0 +1,290 @@
+//! One connection, from its first byte to its close: read, answer, part.
+//!
+//! A client may be slow, rude or gone. Look at how every step has its bound: the head
+//! must come in time, the answer must be taken in time, and the parting does not last.
+
+use crate::files::{self, Found};
+use crate::request::{self, Request};
+use crate::response::{Response, ResponseBuilder};
+use crate::{Options, form, mime};
+use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::time::{Duration, Instant};
+
+/// The longest request line, in bytes, without its line end.
+const LINE_LIMIT: usize = 8_000;
+
+/// The longest head, in bytes: request line, header fields and blank line.
+const HEAD_LIMIT: usize = 16 * 1024;
+
+/// The longest body that a form may have, in bytes.
+const BODY_LIMIT: u64 = 64 * 1024;
+
+/// What is escaped in a path: all but slashes and RFC 3986's unreserved characters (2.3).
+const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'/')
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// How much of an unwanted body we take in before we part, in bytes.
+const DRAIN_LIMIT: usize = 4 * 1024 * 1024;
+
+/// How long we wait for it.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// Looks after one connection. Whatever goes wrong in here ends this connection only.
+pub fn serve_client(stream: &TcpStream, options: &Options) {
+    let mut reader = BufReader::new(Deadline::after(options.timeout, stream));
+    let mut head = Vec::new();
+    let request = match read_head(&mut reader, &mut head) {
+        Ok(true) => request::parse(&head),
+        Ok(false) => return,
+        Err(status) => Err(status),
+    };
+    if options.verbose {
+        log_head(&head);
+    }
+    match request {
+        Ok(request) => {
+            let response = respond(&request, &mut reader, options);
+            let response = response.unwrap_or_else(|status| error_page(status, options));
+            let more = request.content_length.is_some_and(|length| length > 0);
+            answer(stream, options, &head, response, more);
+        }
+        Err(status) => refuse(stream, options, &head, status),
+    }
+}
+
+/// Answers a client whose request was not understood, or not even read.
+pub fn refuse(stream: &TcpStream, options: &Options, head: &[u8], status: u16) {
+    answer(stream, options, head, error_page(status, options), true);
+}
+
+/// Finds the response to a request. The error is the status code to answer with.
+fn respond(
+    request: &Request,
+    reader: &mut BufReader<Deadline>,
+    options: &Options,
+) -> Result<Response, u16> {
+    let allowed = match request.path.as_str() {
+        form::PAGE | "*" => "GET, HEAD, OPTIONS, POST",
+        _ => "GET, HEAD, OPTIONS",
+    };
+    match request.method.as_str() {
+        "GET" | "HEAD" => get(request, options),
+        "POST" if request.path == form::PAGE => post(request, reader, options),
+        "OPTIONS" => Ok(ResponseBuilder::new(204).field("Allow", allowed).build()),
+        "POST" | "PUT" | "DELETE" | "CONNECT" | "TRACE" | "PATCH" => {
+            Ok(ResponseBuilder::page(405).field("Allow", allowed).build())
+        }
+        _ => Err(501),
+    }
+}
+
+/// Answers GET and HEAD: with a file, or with the way to a folder.
+fn get(request: &Request, options: &Options) -> Result<Response, u16> {
+    match files::open(&options.root, &request.path)? {
+        Found::File(file, name) => {
+            let builder = ResponseBuilder::new(200).file(file, mime::content_type(&name));
+            Ok(builder.map_err(|_| 500_u16)?.build())
+        }
+        Found::Folder => {
+            let location = folder_location(&request.path, &request.query);
+            Ok(ResponseBuilder::page(301)
+                .field("Location", location)
+                .build())
+        }
+    }
+}
+
+/// The address of a folder, with its slash. Two slashes in front would name another host.
+fn folder_location(path: &str, query: &[u8]) -> String {
+    let path = utf8_percent_encode(path.trim_matches('/'), IN_PATH);
+    format!("/{path}/{}", percent_encode(query, CONTROLS))
+}
+
+/// Answers POST: reads the form and shows its fields.
+fn post(
+    request: &Request,
+    reader: &mut BufReader<Deadline>,
+    options: &Options,
+) -> Result<Response, u16> {
+    files::open(&options.root, form::PAGE)?;
+    let length = request.content_length.ok_or(411_u16)?;
+    if length > BODY_LIMIT {
+        return Err(413);
+    }
+    if request.media_type != form::MEDIA_TYPE {
+        return Err(415);
+    }
+    // Some clients ask before they send much: they may go on (RFC 9110, 10.1.1).
+    if request.expects_continue {
+        let mut stream = reader.get_ref().stream;
+        let _ = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    *reader.get_mut() = Deadline::after(options.timeout, reader.get_ref().stream);
+    let mut body = vec![0; length as usize];
+    match reader.read_exact(&mut body) {
+        Ok(()) => Ok(ResponseBuilder::new(200).html(form::echo(&body)).build()),
+        Err(error) if is_timeout(&error) => Err(408),
+        // The body is shorter than its length (RFC 9112, 8).
+        Err(_) => Err(400),
+    }
+}
+
+/// The page for an error: the site's own where it has one.
+fn error_page(status: u16, options: &Options) -> Response {
+    let found = match status {
+        403 => files::open(&options.root, "/403.html").ok(),
+        404 => files::open(&options.root, "/404.html").ok(),
+        _ => None,
+    };
+    let builder = match found {
+        Some(Found::File(file, name)) => ResponseBuilder::new(status)
+            .file(file, mime::content_type(&name))
+            .ok(),
+        _ => None,
+    };
+    builder
+        .unwrap_or_else(|| ResponseBuilder::page(status))
+        .build()
+}
+
+/// Reads up to the blank line that ends a head. `Ok(false)`: the client left before.
+/// The error is the status code to answer with.
+fn read_head(reader: &mut BufReader<Deadline>, head: &mut Vec<u8>) -> Result<bool, u16> {
+    loop {
+        let start = head.len();
+        // A byte more than is allowed shows that it is too much; a line may end in CRLF.
+        let limit = match start {
+            0 => LINE_LIMIT + 2,
+            _ => HEAD_LIMIT,
+        };
+        let most = (limit + 1 - start) as u64;
+        match reader.by_ref().take(most).read_until(b'\n', head) {
+            Ok(_) => {}
+            Err(error) if is_timeout(&error) && !head.is_empty() => return Err(408),
+            Err(_) => return Ok(false),
+        }
+        let line = request::without_line_end(&head[start..]);
+        if start == 0 && line.len() > LINE_LIMIT {
+            return Err(414);
+        }
+        if head.len() > HEAD_LIMIT {
+            return Err(431);
+        }
+        match (head.ends_with(b"\n"), line.is_empty()) {
+            (false, _) => return Ok(false),
+            (true, false) => {}
+            // An empty line before the request line is forgiven (RFC 9112, 2.2).
+            (true, true) if start == 0 => head.clear(),
+            (true, true) => return Ok(true),
+        }
+    }
+}
+
+/// Reads from a client until a point in time. A timeout on each read alone would let a
+/// client stay for ever, by sending one byte now and then.
+struct Deadline<'a> {
+    stream: &'a TcpStream,
+    deadline: Instant,
+}
+
+impl<'a> Deadline<'a> {
+    fn after(timeout: Duration, stream: &'a TcpStream) -> Self {
+        Deadline {
+            stream,
+            deadline: Instant::now() + timeout,
+        }
+    }
+}
+
+impl Read for Deadline<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream.set_read_timeout(Some(left))?;
+        self.stream.read(buffer)
+    }
+}
+
+/// Systems differ in how they report a timeout.
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Sends the response, logs it and parts. `more`: a body may follow that nobody will read.
+fn answer(stream: &TcpStream, options: &Options, head: &[u8], mut response: Response, more: bool) {
+    let (method, target) = first_words(head);
+    // So long may one write wait for a client that does not read.
+    let _ = stream.set_write_timeout(Some(options.timeout));
+    // The answer to HEAD never has content (RFC 9110, 9.3.2).
+    let outcome = response.send(stream, method != b"HEAD");
+    log(&format!(
+        "{} {} {} {} {}",
+        peer(stream),
+        method.escape_ascii(),
+        target.escape_ascii(),
+        response.status,
+        response.sent,
+    ));
+    if outcome.is_ok() {
+        part(stream, more);
+    }
+}
+
+/// Takes leave so that the client gets the whole answer. If we closed while bytes from the
+/// client wait unread, the system would reset the connection, and the answer could be lost
+/// on its way (RFC 9112, 9.6). So we only stop sending, and read until the client closes.
+fn part(stream: &TcpStream, more: bool) {
+    if !more && !bytes_wait(stream) {
+        return;
+    }
+    let _ = stream.shutdown(Shutdown::Write);
+    let mut unwanted = Deadline::after(DRAIN_TIME, stream).take(DRAIN_LIMIT as u64);
+    // Whatever this says, the connection ends now.
+    let _ = io::copy(&mut unwanted, &mut io::sink());
+}
+
+/// Looks, without waiting, whether the client has sent more than we read.
+fn bytes_wait(stream: &TcpStream) -> bool {
+    let _ = stream.set_nonblocking(true);
+    let waiting = stream.peek(&mut [0]);
+    let _ = stream.set_nonblocking(false);
+    waiting.is_ok_and(|length| length > 0)
+}
+
+/// The method and the target of a request for the log, as far as they came.
+fn first_words(head: &[u8]) -> (&[u8], &[u8]) {
+    let end = head.iter().position(|byte| b"\r\n".contains(byte));
+    let line = &head[..end.unwrap_or(head.len())];
+    let mut words = line.split(|byte| *byte == b' ');
+    let mut next = || words.next().filter(|word| !word.is_empty()).unwrap_or(b"-");
+    (next(), next())
+}
+
+/// The client's address for the log. One that has left may have none.
+fn peer(stream: &TcpStream) -> String {
+    match stream.peer_addr() {
+        Ok(address) => address.to_string(),
+        Err(_) => "-".to_string(),
+    }
+}
+
+/// Shows a head line by line, escaped, so that no control byte reaches the terminal.
+fn log_head(head: &[u8]) {
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        log(&format!("> {}", line.escape_ascii()));
+    }
+}
+
+/// Writes one line to standard error, in one piece, so that the lines of several clients
+/// do not mix. There is nobody to tell when that fails.
+pub fn log(line: &str) {
+    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
+}
