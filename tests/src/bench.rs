@@ -1,0 +1,67 @@
+//! The bench: what a check has at hand, and how long it waits.
+
+use crate::check::Trouble;
+use crate::server::{Server, Start};
+use crate::site::Site;
+use std::io;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// How long to wait for what a right server does at once, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The setting of one check: the program under test and a site of its own.
+pub struct Bench {
+    pub program: PathBuf,
+    /// The stage whose suite this is: it decides where the contract differs.
+    pub stage: u8,
+    pub site: Site,
+}
+
+impl Bench {
+    /// A setting in which everything random follows from the seed and the check's name.
+    pub fn new(program: PathBuf, stage: u8, seed: u64, id: &str) -> io::Result<Bench> {
+        // FNV-1a: a plain mix that stays the same from release to release.
+        let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let seed = id.bytes().fold(seed, mix);
+        Ok(Bench {
+            program,
+            stage,
+            site: Site::new(fastrand::Rng::with_seed(seed))?,
+        })
+    }
+
+    /// Starts the program on the site, patient with its clients.
+    pub fn start(&self) -> Result<Server, Trouble> {
+        self.start_with(Start::default())
+    }
+
+    /// Starts the program on the site in a certain way.
+    pub fn start_with(&self, start: Start) -> Result<Server, Trouble> {
+        Server::start(&self.program, &self.site, start)
+    }
+}
+
+/// Looks again and again until something is there, at most for `limit`. For what no event
+/// tells: the state of another process.
+pub fn wait_for<T>(
+    limit: Duration,
+    mut look: impl FnMut() -> Result<Option<T>, Trouble>,
+) -> Result<Option<T>, Trouble> {
+    let deadline = Instant::now() + limit;
+    loop {
+        let found = look()?;
+        if found.is_some() || Instant::now() > deadline {
+            return Ok(found);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The same, for a condition: whether it came to hold.
+pub fn wait_until(
+    limit: Duration,
+    mut condition: impl FnMut() -> Result<bool, Trouble>,
+) -> Result<bool, Trouble> {
+    Ok(wait_for(limit, || Ok(condition()?.then_some(())))?.is_some())
+}

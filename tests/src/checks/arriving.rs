@@ -1,0 +1,152 @@
+//! Arriving: a request comes in pieces, with more behind it, or with an end in front of it.
+
+use crate::bench::Bench;
+use crate::check::{COMMON, Check, Outcome};
+use crate::wire::{get, post, request};
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "byte-by-byte",
+        must: "a request that arrives byte by byte is answered like any other",
+        why: "TCP carries a stream, not messages: a read may return any part (recv(2)).",
+        hint: "Read on until the empty line is there.",
+        run: byte_by_byte,
+        ..COMMON
+    },
+    Check {
+        id: "split-at-every-boundary",
+        must: "a request that arrives in two parts is answered, wherever it is split",
+        why: "The split may fall between CR and LF, or between the two line ends.",
+        hint: "Look for the empty line in all that has come, not in the last part alone.",
+        run: split_at_every_boundary,
+        ..COMMON
+    },
+    Check {
+        id: "half-closed-client",
+        must: "a client that stops sending behind its request gets its answer",
+        why: "RFC 9112, 9.6: one side may close, and the other still send.",
+        hint: "The end of what you read is not the end of the connection.",
+        run: half_closed_client,
+        ..COMMON
+    },
+    Check {
+        id: "bytes-after-the-request",
+        must: "what follows a request does not spoil its answer",
+        why: "To close with bytes unread resets the connection and can eat the answer.",
+        hint: "Stop sending, read what still comes, for a bounded time, then close.",
+        run: bytes_after_the_request,
+        ..COMMON
+    },
+    Check {
+        id: "lines-that-end-in-lf",
+        must: "lines may end in LF alone",
+        why: "RFC 9112, 2.2 allows it, and so a request can be typed by hand.",
+        hint: "Cut the line at LF, then cut off a CR if one is there.",
+        run: lines_that_end_in_lf,
+        ..COMMON
+    },
+    Check {
+        id: "body-that-nobody-reads",
+        must: "an error answer arrives whole, though a body follows that nobody reads",
+        why: "RFC 9112, 9.6: to close with bytes unread resets the connection.",
+        hint: "Stop sending, read what still comes, for a bounded time, then close.",
+        run: body_that_nobody_reads,
+        ..COMMON
+    },
+];
+
+fn byte_by_byte(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let mut client = server.connect()?;
+    for byte in get(&bench.site.page.target()) {
+        client.send_apart(&[byte]);
+    }
+    client.answer()?.must_serve(&bench.site.page.content)
+}
+
+fn split_at_every_boundary(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let request = get(&bench.site.page.target());
+    for place in 1..request.len() {
+        let mut client = server.connect()?;
+        client.send_apart(&request[..place]);
+        client.send(&request[place..]);
+        client.answer()?.must_serve(&bench.site.page.content)?;
+    }
+    Ok(())
+}
+
+fn half_closed_client(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let content = bench.site.bytes(300_000);
+    let file = bench.site.add(&bench.site.name(), &content)?;
+    let mut client = server.connect()?;
+    client.send(&get(&file.target()));
+    client.finish_sending();
+    client.answer()?.must_serve(&content)
+}
+
+fn bytes_after_the_request(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let content = bench.site.bytes(300_000);
+    let file = bench.site.add(&bench.site.name(), &content)?;
+    let first = get(&file.target());
+    for more in [get("/"), b"\r\n".to_vec(), bench.site.bytes(100_000)] {
+        let answer = server.ask(&[first.as_slice(), &more].concat())?;
+        answer.must_serve(&content)?;
+    }
+    Ok(())
+}
+
+fn lines_that_end_in_lf(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let target = bench.site.page.target();
+    for request in [
+        format!("GET {target} HTTP/1.1\nHost: a\n\n"),
+        format!("GET {target} HTTP/1.1\r\nHost: a\n\r\n"),
+        format!("GET {target} HTTP/1.1\nHost: a\r\n\n"),
+        format!("GET {target} HTTP/1.0\n\n"),
+    ] {
+        server
+            .ask(request.as_bytes())?
+            .must_serve(&bench.site.page.content)?;
+    }
+    Ok(())
+}
+
+fn body_that_nobody_reads(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let body = bench.site.bytes(1024 * 1024);
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let missing = format!("/{}", bench.site.name());
+    let mut cases = vec![
+        (request("GET", &missing, &length), 404),
+        (request("BREW", "/", &length), 501),
+        (b"no request\r\n\r\n".to_vec(), 400),
+        (b"POST / HTTP/2.0\r\n\r\n".to_vec(), 505),
+        (request("GET", &format!("/{}", "a".repeat(9000)), ""), 414),
+        (
+            request("GET", "/", &format!("A: {}\r\n", "a".repeat(20_000))),
+            431,
+        ),
+    ];
+    match bench.stage {
+        4 => {
+            let form = post("/MyForm.html", &body);
+            cases.push((form[..form.len() - body.len()].to_vec(), 413));
+            cases.push((
+                request("POST", "/MyForm.html", "Content-Length: 9\r\n"),
+                415,
+            ));
+            cases.push((request("POST", "/MyForm.html", ""), 411));
+            cases.push((request("POST", "/", &length), 405));
+        }
+        _ => cases.push((request("POST", "/", &length), 501)),
+    }
+    for (head, status) in cases {
+        server
+            .ask(&[head.as_slice(), &body].concat())?
+            .must_have_status(status)?;
+    }
+    server.get("/")?.must_serve(&bench.site.index)
+}

@@ -1,0 +1,288 @@
+//! The command line: options, start-up errors, the line that announces the server, the log.
+
+use crate::bench::{Bench, PATIENCE};
+use crate::check::{COMMON, Check, Outcome, Trouble, must};
+use crate::server::Start;
+use crate::wire::get;
+use assert_cmd::Command;
+use nix::sys::signal::Signal;
+use predicates::Predicate;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::{contains, is_empty};
+use std::net::{SocketAddr, TcpListener};
+use std::process::Output;
+use std::str::from_utf8;
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "help-names-every-option",
+        must: "`--help` exits 0 and names --listen, --root, --timeout and --verbose",
+        why: "Nobody should have to read the source to start a server.",
+        hint: "Print the help to standard output, and exit with 0.",
+        run: help_names_every_option,
+        ..COMMON
+    },
+    Check {
+        id: "version-is-told",
+        must: "`--version` exits 0 and prints a version",
+        why: "Whoever reports a fault must be able to say of what.",
+        hint: "Print name and version to standard output, and exit with 0.",
+        run: version_is_told,
+        ..COMMON
+    },
+    Check {
+        id: "wrong-usage-exits-2",
+        must: "an option that is unknown or malformed exits 2, and names what is wrong",
+        why: "By convention 2 says: the call was wrong, not the world.",
+        hint: "Look at every value before anything is opened; write the error to standard error.",
+        run: wrong_usage_exits_2,
+        ..COMMON
+    },
+    Check {
+        id: "missing-root-is-named",
+        must: "a document root that does not exist exits 1 with a line that names it",
+        why: "A server without its files would only ever answer 404.",
+        hint: "Look for the folder before you listen, and say its path as it was given.",
+        run: missing_root_is_named,
+        ..COMMON
+    },
+    Check {
+        id: "file-as-root-is-named",
+        must: "a document root that is a file exits 1 with a line that names it",
+        why: "A path that exists is not yet a folder.",
+        hint: "Ask whether the root is a folder, not only whether it is there.",
+        run: file_as_root_is_named,
+        ..COMMON
+    },
+    Check {
+        id: "address-in-use-is-named",
+        must: "an address in use exits 1 with a line that names it and `--listen`",
+        why: "The commonest start-up error there is: the last server still runs.",
+        hint: "bind(2) fails with EADDRINUSE; the way out is another port.",
+        run: address_in_use_is_named,
+        ..COMMON
+    },
+    Check {
+        id: "announces-when-ready",
+        must: "it prints the one line `Serving DIR at http://ADDR:PORT/` once it can accept",
+        why: "Whoever starts a server by program waits for this line, and reads the port in it.",
+        hint: "Print the real port, not 0, and flush: a pipe is not a terminal.",
+        run: announces_when_ready,
+        ..COMMON
+    },
+    Check {
+        id: "restarts-at-once",
+        must: "it ends on SIGTERM, and another can listen on the same port at once",
+        why: "Fading connections hold the port for a minute without SO_REUSEADDR (socket(7)).",
+        hint: "Set the option for address reuse before you bind.",
+        run: restarts_at_once,
+        ..COMMON
+    },
+    Check {
+        id: "logs-each-request",
+        must: "standard error gets a line with method, target and status for each request",
+        why: "When something is wrong, the log is the only witness.",
+        hint: "Write the line when the answer has been sent, in one piece.",
+        run: logs_each_request,
+        ..COMMON
+    },
+    Check {
+        id: "verbose-shows-the-head",
+        must: "with `--verbose` the log shows the request head, without control bytes",
+        why: "A client that sends escape sequences must not reach into your terminal.",
+        hint: "Escape every byte that is not printable, those of the target too.",
+        run: verbose_shows_the_head,
+        ..COMMON
+    },
+];
+
+/// Runs the program to its end with these arguments; a program that does not end is ended.
+fn run(bench: &Bench, arguments: &[&str]) -> Result<Output, Trouble> {
+    Ok(Command::new(&bench.program)
+        .args(arguments)
+        .timeout(PATIENCE)
+        .output()?)
+}
+
+/// Holds an end of the program against an exit code, and its output against a predicate.
+fn must_exit(
+    arguments: &[&str],
+    output: &Output,
+    code: i32,
+    stream: &[u8],
+    wanted: &impl Predicate<str>,
+) -> Outcome {
+    let text = from_utf8(stream).unwrap_or("(no UTF-8)");
+    must(
+        output.status.code() == Some(code) && wanted.eval(text) && !text.contains("panicked"),
+        format!(
+            "`{}` exits {code} and prints `{wanted}`",
+            arguments.join(" ")
+        ),
+        format!(
+            "{}\n{}{}",
+            output.status,
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        ),
+    )
+}
+
+fn help_names_every_option(bench: &Bench) -> Outcome {
+    let output = run(bench, &["--help"])?;
+    for option in ["--listen", "--root", "--timeout", "--verbose"] {
+        must_exit(&["--help"], &output, 0, &output.stdout, &contains(option))?;
+    }
+    Ok(())
+}
+
+fn version_is_told(bench: &Bench) -> Outcome {
+    let output = run(bench, &["--version"])?;
+    must_exit(&["--version"], &output, 0, &output.stdout, &contains("."))
+}
+
+fn wrong_usage_exits_2(bench: &Bench) -> Outcome {
+    for (arguments, named) in [
+        (["--no-such-option", "1"], "--no-such-option"),
+        (["--listen", "nowhere"], "nowhere"),
+        (["--listen", "127.0.0.1:99999"], "127.0.0.1:99999"),
+        (["--timeout", "soon"], "soon"),
+        (["--timeout", "0"], "0"),
+    ] {
+        let output = run(bench, &arguments)?;
+        must_exit(&arguments, &output, 2, &output.stderr, &contains(named))?;
+        must_exit(&arguments, &output, 2, &output.stdout, &is_empty())?;
+    }
+    Ok(())
+}
+
+/// A start that cannot succeed: exit 1, and one line that names the thing.
+fn must_refuse(bench: &Bench, arguments: &[&str], named: &[&str]) -> Outcome {
+    let output = run(bench, arguments)?;
+    for name in named {
+        must_exit(arguments, &output, 1, &output.stderr, &contains(*name))?;
+    }
+    let one_line = contains("\n")
+        .count(1)
+        .and(contains("RUST_BACKTRACE").not());
+    must_exit(arguments, &output, 1, &output.stderr, &one_line)
+}
+
+fn missing_root_is_named(bench: &Bench) -> Outcome {
+    let root = bench.site.beside(&bench.site.name()).display().to_string();
+    must_refuse(
+        bench,
+        &["--listen", "127.0.0.1:0", "--root", &root],
+        &[&root, "--root"],
+    )
+}
+
+fn file_as_root_is_named(bench: &Bench) -> Outcome {
+    let root = bench.site.path(&bench.site.page.name).display().to_string();
+    must_refuse(
+        bench,
+        &["--listen", "127.0.0.1:0", "--root", &root],
+        &[&root, "--root"],
+    )
+}
+
+fn address_in_use_is_named(bench: &Bench) -> Outcome {
+    let taken = TcpListener::bind(("127.0.0.1", 0))?;
+    let address = taken.local_addr()?.to_string();
+    let root = bench.site.root().display().to_string();
+    must_refuse(
+        bench,
+        &["--listen", &address, "--root", &root],
+        &[&address, "--listen"],
+    )
+}
+
+fn announces_when_ready(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    must(server.address.port() != 0, "the real port", "port 0")?;
+    server.get("/")?.must_serve(&bench.site.index)?;
+    let further = server.further_lines();
+    must(
+        further.is_empty(),
+        "one line on standard output",
+        further.join("\n"),
+    )
+}
+
+fn restarts_at_once(bench: &Bench) -> Outcome {
+    // Below the ports that systems give out by themselves, so that nobody takes it meanwhile.
+    let free = || {
+        (0..20).find_map(|_| {
+            let address =
+                SocketAddr::from(([127, 0, 0, 1], 20_000 + bench.site.below(10_000) as u16));
+            TcpListener::bind(address).is_ok().then_some(address)
+        })
+    };
+    let listen = free().ok_or(Trouble::Broken("found no free port".to_string()))?;
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let mut server = bench.start_with(Start {
+            listen,
+            ..Start::default()
+        })?;
+        // The server closes first, so that the connection fades on its side.
+        server.get("/")?.must_serve(&bench.site.index)?;
+        server.tell(signal);
+        let ended = server.ended(PATIENCE)?.is_some();
+        must(
+            ended,
+            format!("its end on {signal}"),
+            format!("it still runs after {PATIENCE:?}"),
+        )?;
+    }
+    Ok(())
+}
+
+fn logs_each_request(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let (there, missing) = (bench.site.page.target(), format!("/{}", bench.site.name()));
+    for (target, status) in [(&there, "200"), (&missing, "404")] {
+        server.get(target)?;
+        let line = server.logged(&["127.0.0.1", "GET", target, status])?;
+        let expected = format!("a line on standard error with GET, {target} and {status}");
+        must(
+            line.is_some(),
+            expected,
+            String::from_utf8_lossy(&server.log()),
+        )?;
+    }
+    Ok(())
+}
+
+fn verbose_shows_the_head(bench: &Bench) -> Outcome {
+    let server = bench.start_with(Start {
+        verbose: true,
+        ..Start::default()
+    })?;
+    let name = bench.site.name();
+    let mut request = get(&bench.site.page.target());
+    request.truncate(request.len() - 2);
+    request.extend_from_slice(format!("X-Lab: {name}\r\n\r\n").as_bytes());
+    server.ask(&request)?.must_serve(&bench.site.page.content)?;
+    let shown = server.logged(&["X-Lab", &name])?;
+    must(
+        shown.is_some(),
+        format!("the field `X-Lab: {name}` in the log"),
+        "no such line",
+    )?;
+    // Whether this is refused or served, it must not reach the terminal as it is.
+    let escape = format!("GET /{name}\x1b[31m HTTP/1.1\r\nHost: a\r\nX-Lab: \x1b[2J\x07\r\n\r\n");
+    server.ask(escape.as_bytes())?;
+    must(
+        server.logged(&[&name, "[31m"])?.is_some(),
+        "the second request in the log",
+        "none",
+    )?;
+    let log = server.log();
+    let control = |byte: &u8| byte.is_ascii_control() && !b"\n\t".contains(byte);
+    let received = format!("{}", log.escape_ascii());
+    must(
+        !log.iter().any(control),
+        "a log without control bytes",
+        received,
+    )
+}

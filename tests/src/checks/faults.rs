@@ -1,0 +1,341 @@
+//! Faults: slow clients, vanishing clients, files that change under way, and a system that
+//! has nothing left to give.
+
+use crate::bench::{Bench, PATIENCE, wait_until};
+use crate::check::{COMMON, Check, Outcome, Trouble, must};
+use crate::server::{Server, Start};
+use crate::system;
+use crate::wire::{Answer, Ending, get, post};
+use std::time::{Duration, Instant};
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "silent-client-is-cut-off",
+        must: "a client that says nothing is cut off when `--timeout` has passed, not before",
+        why: "Without a bound one client holds a server's place for ever.",
+        hint: "Give reading a timeout, and take its end for the end of the connection.",
+        run: silent_client_is_cut_off,
+        ..COMMON
+    },
+    Check {
+        id: "half-a-request-is-cut-off",
+        must: "a client that stops in the middle of its head gets 408 after `--timeout`",
+        why: "RFC 9110, 15.5.9: the request did not come in the time the server would wait.",
+        hint: "Tell a client that said nothing from one that did not finish.",
+        run: half_a_request_is_cut_off,
+        ..COMMON
+    },
+    Check {
+        id: "dripping-client-is-cut-off",
+        must: "a client that sends a byte now and then is cut off at the same deadline",
+        why: "Slowloris: a timeout on each read alone never comes.",
+        hint: "The deadline is for the whole head: before each read, see what is left of it.",
+        run: dripping_client_is_cut_off,
+        ..COMMON
+    },
+    Check {
+        id: "client-that-never-reads",
+        must: "a client that does not take its answer is cut off after `--timeout`",
+        why: "When its buffers are full, a write waits, perhaps for ever (send(2)).",
+        hint: "Writing needs a timeout as much as reading does.",
+        linux_only: true,
+        run: client_that_never_reads,
+        ..COMMON
+    },
+    Check {
+        id: "vanishing-clients",
+        must: "50 clients that vanish in the middle of a large answer do no harm",
+        why: "A write to a closed connection fails, and by default SIGPIPE ends the process.",
+        hint: "Let the write fail, and go on with the next client.",
+        run: vanishing_clients,
+        ..COMMON
+    },
+    Check {
+        id: "no-descriptor-leaks",
+        must: "500 requests leave no descriptor behind",
+        why: "Each process has a bounded number of descriptors: a leak ends every server.",
+        hint: "Close the socket and the file on every way out, after errors as well.",
+        linux_only: true,
+        run: no_descriptor_leaks,
+        ..COMMON
+    },
+    Check {
+        id: "descriptors-run-out",
+        must: "a server that runs out of descriptors goes on when some are free again",
+        why: "accept(2) fails with EMFILE: that is no reason to end, nor to spin.",
+        hint: "Log it, rest for a moment, and accept again.",
+        run: descriptors_run_out,
+        ..COMMON
+    },
+    Check {
+        id: "large-file-needs-no-memory",
+        must: "a file of 1 GiB is sent without being held in memory",
+        why: "Memory must not grow with the file: ten clients would be enough to end it.",
+        hint: "Read a piece, send it, read the next.",
+        linux_only: true,
+        run: large_file_needs_no_memory,
+        ..COMMON
+    },
+    Check {
+        id: "file-that-shrinks",
+        must: "when a file shrinks while it is sent, that connection ends, and no other",
+        why: "Between looking at a file and reading it, it may change.",
+        hint: "The end of the file ends the sending, whatever you expected.",
+        run: file_that_shrinks,
+        ..COMMON
+    },
+    Check {
+        id: "cut-short-and-seen",
+        stages: 4..=4,
+        must: "an answer that had to be cut short is shorter than its Content-Length",
+        why: "RFC 9112, 8: so a client sees that something is missing. Never fill it up.",
+        hint: "Promise the length you see at first, and send no more than there is.",
+        run: cut_short_and_seen,
+        ..COMMON
+    },
+    Check {
+        id: "half-a-body-is-cut-off",
+        stages: 4..=4,
+        must: "a form that does not arrive whole is 408 after `--timeout`; cut off, it is 400",
+        why: "RFC 9112, 8: an incomplete request must not be taken for a whole one.",
+        hint: "A body has its deadline like the head; the end of the stream comes too early.",
+        run: half_a_body_is_cut_off,
+        ..COMMON
+    },
+];
+
+/// What `--timeout` is in these checks.
+const TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long being cut off may take on a busy machine.
+const LATEST: Duration = Duration::from_secs(5);
+
+fn silent_client_is_cut_off(bench: &Bench) -> Outcome {
+    let server = bench.start_with(Start::impatient())?;
+    let since = Instant::now();
+    let mut client = server.connect()?;
+    client.must_end_within(LATEST)?;
+    let passed = since.elapsed();
+    must(
+        passed >= TIMEOUT,
+        format!("{TIMEOUT:?} of patience"),
+        format!("{passed:?}"),
+    )?;
+    server.get("/")?.must_serve(&bench.site.index)
+}
+
+fn half_a_request_is_cut_off(bench: &Bench) -> Outcome {
+    let server = bench.start_with(Start::impatient())?;
+    for part in ["GET", "GET / HTTP/1.1\r\n", "GET / HTTP/1.1\r\nHost: a\r\n"] {
+        let since = Instant::now();
+        let mut client = server.connect()?;
+        client.send(part.as_bytes());
+        client.answer()?.must_have_status(408)?;
+        let passed = since.elapsed();
+        must(
+            passed >= TIMEOUT,
+            format!("{TIMEOUT:?} of patience"),
+            format!("{passed:?}"),
+        )?;
+    }
+    server.get("/")?.must_serve(&bench.site.index)
+}
+
+fn dripping_client_is_cut_off(bench: &Bench) -> Outcome {
+    let server = bench.start_with(Start::impatient())?;
+    let mut client = server.connect()?;
+    client.send(b"GET / HTTP/1.1\r\nA: ");
+    let since = Instant::now();
+    while since.elapsed() < LATEST {
+        client.send(b"a");
+        let (bytes, ending) = client.read(TIMEOUT / 10)?;
+        if ending != Ending::Open || !bytes.is_empty() {
+            return server.get("/")?.must_serve(&bench.site.index);
+        }
+    }
+    let expected = format!("the end of the connection when {TIMEOUT:?} had passed");
+    let received = format!("it was open still after {LATEST:?} of one byte now and then");
+    Err(Trouble::after(
+        b"GET / HTTP/1.1\r\nA: a",
+        expected,
+        received,
+    ))
+}
+
+fn client_that_never_reads(bench: &Bench) -> Outcome {
+    const LENGTH: u64 = 64 * 1024 * 1024;
+    let server = bench.start_with(Start::impatient())?;
+    let name = bench.site.name();
+    bench.site.add_large(&name, LENGTH)?;
+    let mut client = server.connect()?;
+    let request = get(&format!("/{name}"));
+    client.send(&request);
+    let (server_port, port) = (server.address.port(), client.port()?);
+    // A byte of the answer shows that the connection was accepted.
+    client.read_up_to(1, PATIENCE)?;
+    let closed = wait_until(2 * LATEST, || system::has_closed(server_port, port))?;
+    let expected = format!("the server's close when nothing was read for {TIMEOUT:?}");
+    if !closed {
+        return Err(Trouble::after(&request, expected, "it waits still"));
+    }
+    let (rest, _) = client.read(PATIENCE)?;
+    must((rest.len() as u64) < LENGTH, expected, "the whole file")?;
+    server.get("/")?.must_serve(&bench.site.index)
+}
+
+fn vanishing_clients(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let name = bench.site.name();
+    bench.site.add_large(&name, 16 * 1024 * 1024)?;
+    for _ in 0..50 {
+        let mut client = server.connect()?;
+        client.send(&get(&format!("/{name}")));
+        client.read_up_to(1000, PATIENCE)?;
+    }
+    server.get("/")?.must_serve(&bench.site.index)
+}
+
+fn no_descriptor_leaks(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let missing = format!("/{}", bench.site.name());
+    let requests = [
+        get("/"),
+        get(&missing),
+        b"garbage\r\n\r\n".to_vec(),
+        b"GET / HT".to_vec(),
+    ];
+    let ask = |count: usize| -> Outcome {
+        for request in requests.iter().cycle().take(count) {
+            let mut client = server.connect()?;
+            client.send(request);
+            client.finish_sending();
+            client.read(PATIENCE)?;
+        }
+        Ok(())
+    };
+    // The first requests may open what stays open.
+    ask(8)?;
+    let before = system::descriptors(server.pid())?;
+    ask(500)?;
+    let mut after = 0;
+    wait_until(PATIENCE, || {
+        after = system::descriptors(server.pid())?;
+        Ok(after <= before)
+    })?;
+    must(
+        after <= before,
+        format!("{before} descriptors, as before"),
+        format!("{after}"),
+    )
+}
+
+fn descriptors_run_out(bench: &Bench) -> Outcome {
+    let start = Start {
+        descriptors: Some(24),
+        ..Start::impatient()
+    };
+    let mut server = bench.start_with(start)?;
+    server.get("/")?.must_serve(&bench.site.index)?;
+    let clients = server.connect_many(60)?;
+    // The last to come, behind all those that take the descriptors, is served in the end.
+    let mut last = server.connect()?;
+    last.send(&get("/"));
+    drop(clients);
+    last.read(PATIENCE)?;
+    let status = server.ended(Duration::ZERO)?;
+    let log = String::from_utf8_lossy(&server.log()).into_owned();
+    must(
+        status.is_none(),
+        "a server that goes on",
+        format!("{status:?}\n{log}"),
+    )?;
+    let lines = log.lines().count();
+    must(
+        lines < 1000,
+        "a rest between failures",
+        format!("{lines} lines in the log"),
+    )?;
+    server.get("/")?.must_serve(&bench.site.index)
+}
+
+fn large_file_needs_no_memory(bench: &Bench) -> Outcome {
+    const MEBIBYTE: u64 = 1024 * 1024;
+    let server = bench.start()?;
+    let name = bench.site.name();
+    bench.site.add_large(&name, 1024 * MEBIBYTE)?;
+    let mut client = server.connect()?;
+    let request = get(&format!("/{name}"));
+    client.send(&request);
+    let (part, ending) = client.read_up_to(8 * MEBIBYTE as usize, 2 * PATIENCE)?;
+    if ending != Ending::Open || Answer::parse(&request, &part).is_none_or(|a| a.status != 200) {
+        return Err(Trouble::after(
+            &request,
+            "200 and many bytes",
+            format!("{ending:?}"),
+        ));
+    }
+    let mut peak = system::peak_memory(server.pid())?;
+    for child in system::children(server.pid())? {
+        peak = peak.max(system::peak_memory(child.pid)?);
+    }
+    let received = format!("{} MiB", peak / MEBIBYTE);
+    must(
+        peak < 128 * MEBIBYTE,
+        "a process of less than 128 MiB",
+        received,
+    )
+}
+
+/// Asks for a large file, lets it shrink when some of it has come, and reads what comes.
+fn read_shrinking(bench: &Bench, server: &Server) -> Result<(Answer, Ending), Trouble> {
+    let name = bench.site.name();
+    bench.site.add_large(&name, 64 * 1024 * 1024)?;
+    let request = get(&format!("/{name}"));
+    let mut client = server.connect()?;
+    client.send(&request);
+    let (mut bytes, _) = client.read_up_to(1000, PATIENCE)?;
+    bench.site.resize(&name, 100_000)?;
+    let (rest, ending) = client.read(PATIENCE)?;
+    bytes.extend(rest);
+    match Answer::parse(&request, &bytes) {
+        Some(answer) => Ok((answer, ending)),
+        None => Err(Trouble::after(&request, "a response", "something else")),
+    }
+}
+
+fn file_that_shrinks(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let (answer, ending) = read_shrinking(bench, &server)?;
+    answer.must(ending != Ending::Open, "the end of the connection")?;
+    server.get("/")?.must_serve(&bench.site.index)
+}
+
+fn cut_short_and_seen(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let (answer, ending) = read_shrinking(bench, &server)?;
+    answer.must(ending != Ending::Open, "the end of the connection")?;
+    let promised: Option<usize> = answer.field("content-length").and_then(|v| v.parse().ok());
+    let short = promised.is_some_and(|promised| answer.content.len() < promised);
+    answer.must(
+        short,
+        format!("fewer bytes than promised, not {}", answer.content.len()),
+    )
+}
+
+fn half_a_body_is_cut_off(bench: &Bench) -> Outcome {
+    let server = bench.start_with(Start::impatient())?;
+    let whole = post("/MyForm.html", b"name=value");
+    let part = &whole[..whole.len() - 4];
+    let since = Instant::now();
+    server.ask(part)?.must_have_status(408)?;
+    let passed = since.elapsed();
+    must(
+        passed >= TIMEOUT,
+        format!("{TIMEOUT:?} of patience"),
+        format!("{passed:?}"),
+    )?;
+    let mut client = server.connect()?;
+    client.send(part);
+    client.finish_sending();
+    client.answer()?.must_have_status(400)
+}

@@ -1,0 +1,143 @@
+//! A thread for each client, in one process.
+
+use crate::bench::{Bench, PATIENCE, wait_until};
+use crate::check::{COMMON, Check, Outcome, Trouble, must};
+use crate::checks::processes::begin_many;
+use crate::server::Server;
+use crate::system;
+use std::time::Duration;
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "one-process-only",
+        stages: 3..=4,
+        must: "one process serves all clients",
+        why: "To start a process for each client is what stage 2 paid for.",
+        hint: "No process is started for a client any more.",
+        linux_only: true,
+        run: one_process_only,
+        ..COMMON
+    },
+    Check {
+        id: "a-thread-for-each-connection",
+        stages: 3..=4,
+        must: "each connection has a thread of its own",
+        why: "A thread starts much sooner than a process, and waits just as well.",
+        hint: "Start one for each accepted socket, and move the socket into it.",
+        weight: 3,
+        linux_only: true,
+        run: a_thread_for_each_connection,
+    },
+    Check {
+        id: "threads-end-with-their-clients",
+        stages: 3..=4,
+        must: "when clients have left, their threads are gone",
+        why: "A thread that stays keeps its stack, and its place.",
+        hint: "A thread ends when its function returns.",
+        linux_only: true,
+        run: threads_end_with_their_clients,
+        ..COMMON
+    },
+    Check {
+        id: "threads-are-bounded",
+        stages: 3..=4,
+        must: "at most 512 threads serve at once; further clients wait, and are served later",
+        why: "Without a bound anybody can use up the memory.",
+        hint: "Count those that run, and do not accept while there are too many.",
+        weight: 2,
+        linux_only: true,
+        run: threads_are_bounded,
+    },
+];
+
+fn thread_count(server: &Server) -> Result<usize, Trouble> {
+    Ok(system::process(server.pid())?.map_or(0, |process| process.threads))
+}
+
+/// Waits until the server has that many threads; tells how many it has.
+fn wait_for_threads(
+    server: &Server,
+    limit: Duration,
+    enough: impl Fn(usize) -> bool,
+) -> Result<usize, Trouble> {
+    let mut count = 0;
+    wait_until(limit, || {
+        count = thread_count(server)?;
+        Ok(enough(count))
+    })?;
+    Ok(count)
+}
+
+fn one_process_only(bench: &Bench) -> Outcome {
+    let server = bench.start()?;
+    let mut clients = begin_many(&server, 8, "/")?;
+    for client in clients.iter_mut().rev().take(4) {
+        client.send(b"\r\n");
+        client.answer()?.must_serve(&bench.site.index)?;
+    }
+    let children = system::children(server.pid())?.len();
+    must(
+        children == 0,
+        "no other process",
+        format!("{children} children"),
+    )
+}
+
+fn a_thread_for_each_connection(bench: &Bench) -> Outcome {
+    const CLIENTS: usize = 16;
+    let server = bench.start()?;
+    let idle = thread_count(&server)?;
+    let _clients = begin_many(&server, CLIENTS, "/")?;
+    let busy = wait_for_threads(&server, PATIENCE, |count| count >= idle + CLIENTS)?;
+    let received = format!("{idle} threads before, {busy} with them");
+    must(
+        busy >= idle + CLIENTS,
+        format!("{CLIENTS} more threads for {CLIENTS} clients"),
+        received,
+    )
+}
+
+fn threads_end_with_their_clients(bench: &Bench) -> Outcome {
+    const CLIENTS: usize = 16;
+    let server = bench.start()?;
+    let idle = thread_count(&server)?;
+    let clients = begin_many(&server, CLIENTS, "/")?;
+    let busy = wait_for_threads(&server, PATIENCE, |count| count >= idle + CLIENTS)?;
+    must(
+        busy > idle,
+        "threads that come with their clients",
+        format!("{busy}, as before"),
+    )?;
+    drop(clients);
+    let left = wait_for_threads(&server, PATIENCE, |count| count <= idle)?;
+    must(
+        left <= idle,
+        format!("{idle} threads, as before them"),
+        format!("{left}"),
+    )
+}
+
+fn threads_are_bounded(bench: &Bench) -> Outcome {
+    const MOST: usize = 512;
+    let server = bench.start()?;
+    let idle = thread_count(&server)?;
+    let clients = server.connect_many(MOST + 68)?;
+    wait_for_threads(&server, 2 * PATIENCE, |count| count >= idle + MOST)?;
+    // Were there no bound, the next ones would be there soon.
+    let limit = Duration::from_millis(300);
+    let found = wait_for_threads(&server, limit, |count| count > idle + MOST)?;
+    let expected = format!("at most {MOST} more threads than without clients, and at least 64");
+    must(
+        (idle + 64..=idle + MOST).contains(&found),
+        expected,
+        format!("{idle}, then {found}"),
+    )?;
+    drop(clients);
+    server.get("/")?.must_serve(&bench.site.index)?;
+    let left = wait_for_threads(&server, PATIENCE, |count| count <= idle)?;
+    must(
+        left <= idle,
+        format!("{idle} threads when all have left"),
+        format!("{left}"),
+    )
+}

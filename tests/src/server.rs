@@ -1,0 +1,249 @@
+//! A server under test: started, watched, and ended whatever happens.
+
+use crate::bench::{PATIENCE, wait_for};
+use crate::check::Trouble;
+use crate::ending::Group;
+use crate::site::Site;
+use crate::wire::{Answer, Client, get};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How much of a server's standard error is kept, in bytes.
+const LOG_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// How a server is started.
+pub struct Start {
+    /// `--listen`.
+    pub listen: SocketAddr,
+    /// `--timeout`, in seconds. The default outlasts every check: nobody is cut off.
+    pub timeout: u32,
+    /// `--verbose`.
+    pub verbose: bool,
+    /// The most descriptors that the process may have, as `ulimit -n` sets it.
+    pub descriptors: Option<u32>,
+}
+
+impl Default for Start {
+    fn default() -> Self {
+        let listen = SocketAddr::from(([127, 0, 0, 1], 0));
+        Start {
+            listen,
+            timeout: 60,
+            verbose: false,
+            descriptors: None,
+        }
+    }
+}
+
+impl Start {
+    /// With `--timeout 1`.
+    pub fn impatient() -> Self {
+        Start {
+            timeout: 1,
+            ..Start::default()
+        }
+    }
+}
+
+/// A running server. It ends, with all its children, when this value is dropped.
+#[derive(Debug)]
+pub struct Server {
+    child: Child,
+    /// `None` once it has been ended, in `drop`.
+    group: Option<Group>,
+    pub address: SocketAddr,
+    secret: Arc<[u8]>,
+    lines: Mutex<Receiver<String>>,
+    log: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Server {
+    /// Starts a program and waits until it says that it serves.
+    pub fn start(program: &Path, site: &Site, start: Start) -> Result<Server, Trouble> {
+        let mut command = match start.descriptors {
+            None => Command::new(program),
+            Some(limit) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
+                shell.arg(program);
+                shell
+            }
+        };
+        command.arg("--listen").arg(start.listen.to_string());
+        command.arg("--root").arg(site.root());
+        command.arg("--timeout").arg(start.timeout.to_string());
+        if start.verbose {
+            command.arg("--verbose");
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.process_group(0);
+        let (mut child, group) = Group::start(|| {
+            let child = command.spawn()?;
+            let pid = child.id();
+            Ok((child, pid))
+        })
+        .map_err(|error| Trouble::Broken(format!("cannot start {}: {error}", program.display())))?;
+        let lines = lines(child.stdout.take());
+        let log = collect(child.stderr.take());
+        let mut server = Server {
+            child,
+            group: Some(group),
+            address: start.listen,
+            secret: site.secret.content.clone().into(),
+            lines: Mutex::new(lines),
+            log,
+        };
+        server.address = server.announced()?;
+        Ok(server)
+    }
+
+    /// Waits for the line `Serving DIR at http://ADDR:PORT/` and takes the address from it.
+    fn announced(&mut self) -> Result<SocketAddr, Trouble> {
+        let expected = "the line `Serving DIR at http://ADDR:PORT/` on standard output";
+        let lines = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let line = match lines.recv_timeout(PATIENCE) {
+            Ok(line) => line,
+            Err(RecvTimeoutError::Timeout) => {
+                return Err(Trouble::failed(
+                    expected,
+                    format!("nothing within {PATIENCE:?}"),
+                ));
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                let status = self.ended(PATIENCE)?;
+                let how = status.map_or("it closed its output".to_string(), |s| s.to_string());
+                let log = String::from_utf8_lossy(&self.log()).into_owned();
+                return Err(Trouble::failed(expected, format!("{how}\n{log}")));
+            }
+        };
+        let address = line
+            .strip_prefix("Serving ")
+            .and_then(|rest| rest.strip_suffix('/'))
+            .and_then(|rest| rest.rsplit_once(" at http://"))
+            .and_then(|(_, address)| address.parse().ok());
+        address.ok_or_else(|| Trouble::failed(expected, format!("the line `{line}`")))
+    }
+
+    /// The lines that came to standard output after the first, without waiting.
+    pub fn further_lines(&self) -> Vec<String> {
+        self.lines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .try_iter()
+            .collect()
+    }
+
+    /// The process id of the server itself.
+    pub fn pid(&self) -> i32 {
+        self.child.id() as i32
+    }
+
+    /// What the server has written to standard error so far.
+    pub fn log(&self) -> Vec<u8> {
+        self.log
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Waits for a line on standard error that has all these parts.
+    pub fn logged(&self, parts: &[&str]) -> Result<Option<String>, Trouble> {
+        wait_for(PATIENCE, || {
+            let log = String::from_utf8_lossy(&self.log()).into_owned();
+            let found = log
+                .lines()
+                .find(|line| parts.iter().all(|part| line.contains(part)));
+            Ok(found.map(str::to_string))
+        })
+    }
+
+    /// Tells the server to end, as Ctrl-C (SIGINT) or `kill` (SIGTERM) would.
+    pub fn tell(&self, signal: Signal) {
+        let _ = kill(Pid::from_raw(self.pid()), signal);
+    }
+
+    /// Waits for the server's end; `None` if it still runs after that time.
+    pub fn ended(&mut self, limit: Duration) -> Result<Option<ExitStatus>, Trouble> {
+        let child = &mut self.child;
+        wait_for(limit, || Ok(child.try_wait()?))
+    }
+
+    /// Connects a client.
+    pub fn connect(&self) -> Result<Client, Trouble> {
+        Client::connect(self.address, Arc::clone(&self.secret))
+    }
+
+    /// Connects that many clients, which say nothing.
+    pub fn connect_many(&self, count: usize) -> Result<Vec<Client>, Trouble> {
+        (0..count).map(|_| self.connect()).collect()
+    }
+
+    /// Sends these bytes on a new connection and reads the answer.
+    pub fn ask(&self, request: &[u8]) -> Result<Answer, Trouble> {
+        let mut client = self.connect()?;
+        client.send(request);
+        client.answer()
+    }
+
+    /// Asks for a request target.
+    pub fn get(&self, target: &str) -> Result<Answer, Trouble> {
+        self.ask(&get(target))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The process is waited for only after its group was killed: until then its id
+        // cannot belong to anybody else.
+        drop(self.group.take());
+        let _ = self.child.wait();
+    }
+}
+
+/// Hands on each line of a stream as it comes.
+fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    if let Some(stream) = stream {
+        thread::spawn(move || {
+            for line in BufReader::new(stream.take(LOG_LIMIT))
+                .lines()
+                .map_while(Result::ok)
+            {
+                if sender.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+    }
+    receiver
+}
+
+/// Collects what comes out of a stream, up to the limit; what comes after is thrown away,
+/// so that the writer is never held up.
+fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<Vec<u8>>> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    if let Some(mut stream) = stream {
+        let log = Arc::clone(&log);
+        thread::spawn(move || {
+            let mut chunk = [0; 8192];
+            while let Ok(length @ 1..) = stream.read(&mut chunk) {
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = (LOG_LIMIT as usize).saturating_sub(log.len());
+                log.extend_from_slice(&chunk[..length.min(room)]);
+            }
+        });
+    }
+    log
+}

@@ -1,0 +1,168 @@
+//! What the system knows of processes, their threads and their descriptors: Linux only, by
+//! way of proc(5). Checks that ask here are marked `linux_only`.
+
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::*;
+#[cfg(target_os = "linux")]
+pub use linux::*;
+
+/// What is known of a process.
+#[derive(Clone, Debug)]
+pub struct Process {
+    pub pid: i32,
+    /// Whether it has ended, and nobody has asked how.
+    pub zombie: bool,
+    pub threads: usize,
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use super::Process;
+    use crate::check::Trouble;
+    use procfs::net::{TcpNetEntry, TcpState};
+    use procfs::process::{self, FDTarget};
+    use procfs::{ProcError, ProcResult};
+    use std::collections::BTreeSet;
+
+    fn broken(error: ProcError) -> Trouble {
+        Trouble::Broken(format!("cannot read /proc: {error}"))
+    }
+
+    /// A process that ends while it is looked at is as good as one that ended before.
+    fn if_there<T>(result: ProcResult<T>) -> Result<Option<T>, Trouble> {
+        match result {
+            Ok(value) => Ok(Some(value)),
+            Err(ProcError::NotFound(_)) => Ok(None),
+            // A process that has just ended: its number is no longer in use (ESRCH).
+            Err(ProcError::Io(error, _)) if error.raw_os_error() == Some(3) => Ok(None),
+            Err(error) => Err(broken(error)),
+        }
+    }
+
+    /// A process; `None` if there is none of that id.
+    pub fn process(pid: i32) -> Result<Option<Process>, Trouble> {
+        let stat = if_there(process::Process::new(pid).and_then(|process| process.stat()))?;
+        Ok(stat.map(|stat| Process {
+            pid,
+            zombie: stat.state == 'Z',
+            threads: stat.num_threads as usize,
+        }))
+    }
+
+    /// The processes of a process group, but for the one that leads it.
+    pub fn children(group: i32) -> Result<Vec<Process>, Trouble> {
+        let mut children = Vec::new();
+        for entry in process::all_processes().map_err(broken)? {
+            let stat = if_there(entry.and_then(|process| process.stat()))?;
+            if let Some(stat) = stat.filter(|stat| stat.pgrp == group && stat.pid != group) {
+                children.push(Process {
+                    pid: stat.pid,
+                    zombie: stat.state == 'Z',
+                    threads: stat.num_threads as usize,
+                });
+            }
+        }
+        Ok(children)
+    }
+
+    /// How many descriptors a process has open. They are listed: the size that stat(2) tells
+    /// for the folder counts the number as well that a waiting accept(2) has laid claim to.
+    pub fn descriptors(pid: i32) -> Result<usize, Trouble> {
+        let descriptors = if_there(process::Process::new(pid).and_then(|process| process.fd()))?;
+        Ok(descriptors.map_or(0, Iterator::count))
+    }
+
+    /// The inodes of the sockets that a process has open, each once.
+    pub fn sockets(pid: i32) -> Result<BTreeSet<u64>, Trouble> {
+        let mut inodes = BTreeSet::new();
+        let Some(descriptors) = if_there(process::Process::new(pid).and_then(|p| p.fd()))? else {
+            return Ok(inodes);
+        };
+        for descriptor in descriptors {
+            if let Some(FDTarget::Socket(inode)) = if_there(descriptor)?.map(|fd| fd.target) {
+                inodes.insert(inode);
+            }
+        }
+        Ok(inodes)
+    }
+
+    /// The most memory that a process has ever had resident, in bytes.
+    pub fn peak_memory(pid: i32) -> Result<u64, Trouble> {
+        let status = if_there(process::Process::new(pid).and_then(|process| process.status()))?;
+        Ok(status.and_then(|status| status.vmhwm).unwrap_or(0) * 1024)
+    }
+
+    /// The server's end of the connection between these ports.
+    fn entry(server: u16, client: u16) -> Result<Option<TcpNetEntry>, Trouble> {
+        let entries = procfs::net::tcp().map_err(broken)?;
+        Ok(entries.into_iter().find(|entry| {
+            entry.local_address.port() == server && entry.remote_address.port() == client
+        }))
+    }
+
+    /// The inode of the server's socket for the connection between these ports.
+    pub fn socket_of(server: u16, client: u16) -> Result<Option<u64>, Trouble> {
+        Ok(entry(server, client)?.map(|entry| entry.inode))
+    }
+
+    /// Whether the server has closed its end of the connection between these ports.
+    pub fn has_closed(server: u16, client: u16) -> Result<bool, Trouble> {
+        let open =
+            |entry: TcpNetEntry| matches!(entry.state, TcpState::Established | TcpState::CloseWait);
+        Ok(!entry(server, client)?.is_some_and(open))
+    }
+
+    /// The inode of the socket that listens on that port.
+    pub fn listener(port: u16) -> Result<Option<u64>, Trouble> {
+        let entries = procfs::net::tcp().map_err(broken)?;
+        let listening = |entry: &TcpNetEntry| {
+            entry.state == TcpState::Listen && entry.local_address.port() == port
+        };
+        Ok(entries.into_iter().find(listening).map(|entry| entry.inode))
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod elsewhere {
+    use super::Process;
+    use crate::check::Trouble;
+    use std::collections::BTreeSet;
+
+    fn unknown<T>() -> Result<T, Trouble> {
+        Err(Trouble::Broken(
+            "this check needs /proc, and must be marked `linux_only`".to_string(),
+        ))
+    }
+
+    pub fn process(_pid: i32) -> Result<Option<Process>, Trouble> {
+        unknown()
+    }
+
+    pub fn children(_group: i32) -> Result<Vec<Process>, Trouble> {
+        unknown()
+    }
+
+    pub fn descriptors(_pid: i32) -> Result<usize, Trouble> {
+        unknown()
+    }
+
+    pub fn sockets(_pid: i32) -> Result<BTreeSet<u64>, Trouble> {
+        unknown()
+    }
+
+    pub fn peak_memory(_pid: i32) -> Result<u64, Trouble> {
+        unknown()
+    }
+
+    pub fn socket_of(_server: u16, _client: u16) -> Result<Option<u64>, Trouble> {
+        unknown()
+    }
+
+    pub fn has_closed(_server: u16, _client: u16) -> Result<bool, Trouble> {
+        unknown()
+    }
+
+    pub fn listener(_port: u16) -> Result<Option<u64>, Trouble> {
+        unknown()
+    }
+}
