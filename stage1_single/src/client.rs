@@ -19,12 +19,16 @@ const HEAD_LIMIT: usize = 16 * 1024;
 /// How much of an unwanted body we take in before we part, in bytes.
 const DRAIN_LIMIT: usize = 4 * 1024 * 1024;
 
-/// How long we wait for it.
+/// How long that may take.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
+
+/// How a read that took too long is reported: systems differ.
+const TIMED_OUT: [ErrorKind; 2] = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
 
 /// Looks after one connection. Whatever goes wrong in here ends this connection only.
 pub fn serve_client(stream: &TcpStream, options: &Options) {
-    let mut reader = BufReader::new(Deadline::after(options.timeout, stream));
+    let timeout = Duration::from_secs(options.timeout);
+    let mut reader = BufReader::new(Deadline(stream, Instant::now() + timeout));
     let mut head = Vec::new();
     let request = match read_head(&mut reader, &mut head) {
         Ok(true) => request::parse(&head),
@@ -72,7 +76,7 @@ fn read_head(reader: &mut BufReader<Deadline>, head: &mut Vec<u8>) -> Result<boo
         let most = (limit + 1 - start) as u64;
         match reader.by_ref().take(most).read_until(b'\n', head) {
             Ok(_) => {}
-            Err(error) if is_timeout(&error) && !head.is_empty() => return Err(408),
+            Err(error) if TIMED_OUT.contains(&error.kind()) && !head.is_empty() => return Err(408),
             Err(_) => return Ok(false),
         }
         let line = request::without_line_end(&head[start..]);
@@ -94,51 +98,36 @@ fn read_head(reader: &mut BufReader<Deadline>, head: &mut Vec<u8>) -> Result<boo
 
 /// Reads from a client until a point in time. A timeout on each read alone would let a
 /// client stay for ever, by sending one byte now and then.
-struct Deadline<'a> {
-    stream: &'a TcpStream,
-    deadline: Instant,
-}
-
-impl<'a> Deadline<'a> {
-    fn after(timeout: Duration, stream: &'a TcpStream) -> Self {
-        Deadline {
-            stream,
-            deadline: Instant::now() + timeout,
-        }
-    }
-}
+struct Deadline<'a>(&'a TcpStream, Instant);
 
 impl Read for Deadline<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let left = self.deadline.saturating_duration_since(Instant::now());
+        let left = self.1.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(ErrorKind::TimedOut.into());
         }
-        self.stream.set_read_timeout(Some(left))?;
-        self.stream.read(buffer)
+        self.0.set_read_timeout(Some(left))?;
+        self.0.read(buffer)
     }
-}
-
-/// Systems differ in how they report a timeout.
-fn is_timeout(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
 /// Sends the response, logs it and parts. `more`: a body may follow that nobody will read.
 fn answer(stream: &TcpStream, options: &Options, head: &[u8], mut response: Response, more: bool) {
-    let (method, target) = first_words(head);
+    let end = head.iter().position(|byte| b"\r\n".contains(byte));
+    let line = head[..end.unwrap_or(head.len())].escape_ascii().to_string();
+    let mut words = line.split(' ');
+    let mut next_word = || words.next().unwrap_or("-");
+    let (method, target) = (next_word(), next_word());
     // So long may one write wait for a client that does not read.
-    let _ = stream.set_write_timeout(Some(options.timeout));
+    let _ = stream.set_write_timeout(Some(Duration::from_secs(options.timeout)));
     // The answer to HEAD never has content (RFC 9110, 9.3.2).
-    let outcome = response.send(stream, method != b"HEAD");
-    log(&format!(
-        "{} {} {} {} {}",
-        peer(stream),
-        method.escape_ascii(),
-        target.escape_ascii(),
-        response.status,
-        response.sent,
-    ));
+    let outcome = response.send(stream, method != "HEAD");
+    let peer = match stream.peer_addr() {
+        Ok(address) => address.to_string(),
+        Err(_) => "-".to_string(),
+    };
+    let Response { status, sent, .. } = response;
+    log(&format!("{peer} {method} {target} {status} {sent}"));
     if outcome.is_ok() {
         part(stream, more);
     }
@@ -152,7 +141,7 @@ fn part(stream: &TcpStream, more: bool) {
         return;
     }
     let _ = stream.shutdown(Shutdown::Write);
-    let mut unwanted = Deadline::after(DRAIN_TIME, stream).take(DRAIN_LIMIT as u64);
+    let mut unwanted = Deadline(stream, Instant::now() + DRAIN_TIME).take(DRAIN_LIMIT as u64);
     // Whatever this says, the connection ends now.
     let _ = io::copy(&mut unwanted, &mut io::sink());
 }
@@ -163,23 +152,6 @@ fn bytes_wait(stream: &TcpStream) -> bool {
     let waiting = stream.peek(&mut [0]);
     let _ = stream.set_nonblocking(false);
     waiting.is_ok_and(|length| length > 0)
-}
-
-/// The method and the target of a request for the log, as far as they came.
-fn first_words(head: &[u8]) -> (&[u8], &[u8]) {
-    let end = head.iter().position(|byte| b"\r\n".contains(byte));
-    let line = &head[..end.unwrap_or(head.len())];
-    let mut words = line.split(|byte| *byte == b' ');
-    let mut next = || words.next().filter(|word| !word.is_empty()).unwrap_or(b"-");
-    (next(), next())
-}
-
-/// The client's address for the log. One that has left may have none.
-fn peer(stream: &TcpStream) -> String {
-    match stream.peer_addr() {
-        Ok(address) => address.to_string(),
-        Err(_) => "-".to_string(),
-    }
 }
 
 /// Shows a head line by line, escaped, so that no control byte reaches the terminal.

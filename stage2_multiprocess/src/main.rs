@@ -11,19 +11,18 @@ mod response;
 mod serve;
 
 use anyhow::anyhow;
-use clap::Parser;
+use clap::{Parser, value_parser};
 use std::io::{self, ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// A web server with a process per connection.
 #[derive(Parser)]
 #[command(version)]
 pub struct Options {
     /// Where to listen; port 0 takes a free one.
-    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8888", value_parser = address)]
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8888")]
     listen: SocketAddr,
 
     /// The document root: the folder whose files are served.
@@ -31,8 +30,8 @@ pub struct Options {
     root: PathBuf,
 
     /// How long to wait for a client before giving it up.
-    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = seconds)]
-    timeout: Duration,
+    #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = value_parser!(u64).range(1..=86_400))]
+    timeout: u64,
 
     /// Show the head of every request as it came.
     #[arg(long)]
@@ -79,20 +78,4 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
         ),
         _ => anyhow!("Cannot listen on {address}: {error}. Choose another with `--listen`."),
     })
-}
-
-/// Reads the value of `--listen`.
-fn address(text: &str) -> Result<SocketAddr, &'static str> {
-    text.parse()
-        .map_err(|_| "give a numeric address and a port, as in 127.0.0.1:8080 or [::1]:8080")
-}
-
-/// Reads the value of `--timeout`, at most a day.
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|seconds| *seconds > 0.0 && *seconds <= 86_400.0)
-        .map(Duration::from_secs_f64)
-        .filter(|duration| !duration.is_zero())
-        .ok_or("give a number of seconds above 0 and up to 86400")
 }

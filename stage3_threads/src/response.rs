@@ -12,6 +12,7 @@ use std::net::TcpStream;
 const FIRST_WRITE: u64 = 64 * 1024;
 
 /// What a client gets.
+#[derive(Default)]
 pub struct Response {
     pub status: u16,
     /// The bytes that went out so far, head and content.
@@ -25,9 +26,8 @@ impl Response {
     pub fn file(file: File) -> Self {
         Response {
             status: 200,
-            sent: 0,
-            text: String::new(),
             file: Some(file),
+            ..Response::default()
         }
     }
 
@@ -36,45 +36,37 @@ impl Response {
         let text = format!("{status} {}\n", reason_phrase(status));
         Response {
             status,
-            sent: 0,
             text,
-            file: None,
+            ..Response::default()
         }
     }
 
     /// Sends the head and, where it is wanted, the content. A large file never stands in
     /// memory: the system moves it from disk to socket.
     pub fn send(&mut self, mut stream: &TcpStream, with_content: bool) -> io::Result<()> {
+        let (status, server) = (self.status, env!("CARGO_PKG_NAME"));
         let mut first = Vec::with_capacity(8 * 1024);
-        write!(
-            first,
-            "HTTP/1.1 {} {}\r\n",
-            self.status,
-            reason_phrase(self.status)
-        )?;
-        write!(first, "Server: {}\r\n", env!("CARGO_PKG_NAME"))?;
+        write!(first, "HTTP/1.1 {status} {}\r\n", reason_phrase(status))?;
+        write!(first, "Server: {server}\r\n")?;
         write!(first, "Connection: close\r\n\r\n")?;
-        if !with_content {
-            stream.write_all(&first)?;
-            self.sent = first.len() as u64;
-            return Ok(());
-        }
-        first.extend_from_slice(self.text.as_bytes());
+        let mut file = None;
         let mut file_part = 0;
-        if let Some(file) = &mut self.file {
+        if with_content {
+            first.extend_from_slice(self.text.as_bytes());
+            file = self.file.take();
+        }
+        if let Some(file) = &mut file {
             file_part = file.take(FIRST_WRITE).read_to_end(&mut first)? as u64;
         }
         stream.write_all(&first)?;
         self.sent = first.len() as u64;
-        match &mut self.file {
-            Some(file) if file_part == FIRST_WRITE => {
-                let copied = io::copy(file, &mut stream);
-                // However the copying ended, the file knows how far we came.
-                self.sent += file.stream_position()?.saturating_sub(file_part);
-                copied.map(|_| ())
-            }
-            _ => Ok(()),
+        if let Some(mut file) = file.filter(|_| file_part == FIRST_WRITE) {
+            let copied = io::copy(&mut file, &mut stream);
+            // However the copying ended, the file knows how far we came.
+            self.sent += file.stream_position()?.saturating_sub(file_part);
+            copied?;
         }
+        Ok(())
     }
 }
 

@@ -30,7 +30,7 @@ pub fn serve(listener: &TcpListener, options: Options) -> anyhow::Result<()> {
         match listener.accept() {
             Ok((stream, _)) => start_thread(&stream, &options).unwrap_or_else(|error| {
                 client::log(&format!("cannot serve a client: {error}"));
-                client::refuse(&stream, &options, b"", 503);
+                client::refuse(&stream, &options, b"- -", 503);
             }),
             Err(error) => {
                 client::log(&format!("cannot accept a client: {error}"));

@@ -13,20 +13,17 @@ pub const PATIENCE: Duration = Duration::from_secs(5);
 /// The setting of one check: the program under test and a site of its own.
 pub struct Bench {
     pub program: PathBuf,
-    /// The stage whose suite this is: it decides where the contract differs.
-    pub stage: u8,
     pub site: Site,
 }
 
 impl Bench {
     /// A setting in which everything random follows from the seed and the check's name.
-    pub fn new(program: PathBuf, stage: u8, seed: u64, id: &str) -> io::Result<Bench> {
+    pub fn new(program: PathBuf, seed: u64, id: &str) -> io::Result<Bench> {
         // FNV-1a: a plain mix that stays the same from release to release.
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         let seed = id.bytes().fold(seed, mix);
         Ok(Bench {
             program,
-            stage,
             site: Site::new(fastrand::Rng::with_seed(seed))?,
         })
     }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 /// How many checks run at once.
-const AT_ONCE: usize = 8;
+const AT_ONCE: usize = 16;
 
 /// How many descriptors the harness wants: some checks connect hundreds of clients.
 const DESCRIPTORS: u64 = 8192;
@@ -56,7 +56,7 @@ pub fn seed() -> Result<u64, String> {
 /// Runs one check of that stage's suite on a program.
 pub fn run(check: &Check, stage: u8, program: &Path, seed: u64) -> Verdict {
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-        let bench = Bench::new(program.to_path_buf(), stage, seed, check.id)?;
+        let bench = Bench::new(program.to_path_buf(), seed, check.id)?;
         (check.run)(&bench)
     }));
     match outcome {

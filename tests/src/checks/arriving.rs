@@ -2,7 +2,7 @@
 
 use crate::bench::Bench;
 use crate::check::{COMMON, Check, Outcome};
-use crate::wire::{get, post, request};
+use crate::wire::{get, request};
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -51,6 +51,15 @@ pub const CHECKS: &[Check] = &[
         why: "RFC 9112, 9.6: to close with bytes unread resets the connection.",
         hint: "Stop sending, read what still comes, for a bounded time, then close.",
         run: body_that_nobody_reads,
+        ..COMMON
+    },
+    Check {
+        id: "refused-form",
+        stages: 4..=4,
+        must: "the refusal of a form arrives whole, though the form follows unread",
+        why: "RFC 9112, 9.6: to close with bytes unread resets the connection.",
+        hint: "What holds for every error answer holds for 405, 411, 413 and 415 too.",
+        run: refused_form,
         ..COMMON
     },
 ];
@@ -115,11 +124,10 @@ fn lines_that_end_in_lf(bench: &Bench) -> Outcome {
 }
 
 fn body_that_nobody_reads(bench: &Bench) -> Outcome {
-    let server = bench.start()?;
     let body = bench.site.bytes(1024 * 1024);
     let length = format!("Content-Length: {}\r\n", body.len());
     let missing = format!("/{}", bench.site.name());
-    let mut cases = vec![
+    let cases = [
         (request("GET", &missing, &length), 404),
         (request("BREW", "/", &length), 501),
         (b"no request\r\n\r\n".to_vec(), 400),
@@ -130,23 +138,34 @@ fn body_that_nobody_reads(bench: &Bench) -> Outcome {
             431,
         ),
     ];
-    match bench.stage {
-        4 => {
-            let form = post("/MyForm.html", &body);
-            cases.push((form[..form.len() - body.len()].to_vec(), 413));
-            cases.push((
-                request("POST", "/MyForm.html", "Content-Length: 9\r\n"),
-                415,
-            ));
-            cases.push((request("POST", "/MyForm.html", ""), 411));
-            cases.push((request("POST", "/", &length), 405));
-        }
-        _ => cases.push((request("POST", "/", &length), 501)),
-    }
+    must_arrive_whole(bench, &cases, &body)
+}
+
+fn refused_form(bench: &Bench) -> Outcome {
+    let body = bench.site.bytes(1024 * 1024);
+    let length = format!("Content-Length: {}\r\n", body.len());
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let cases = [
+        (
+            request("POST", "/MyForm.html", &format!("{form}{length}")),
+            413,
+        ),
+        (
+            request("POST", "/MyForm.html", "Content-Length: 9\r\n"),
+            415,
+        ),
+        (request("POST", "/MyForm.html", form), 411),
+        (request("POST", "/", &length), 405),
+    ];
+    must_arrive_whole(bench, &cases, &body)
+}
+
+/// Each head, with the body behind it, gets its status, and no reset.
+fn must_arrive_whole(bench: &Bench, cases: &[(Vec<u8>, u16)], body: &[u8]) -> Outcome {
+    let server = bench.start()?;
     for (head, status) in cases {
-        server
-            .ask(&[head.as_slice(), &body].concat())?
-            .must_have_status(status)?;
+        let answer = server.ask(&[head.as_slice(), body].concat())?;
+        answer.must_have_status(*status)?;
     }
     server.get("/")?.must_serve(&bench.site.index)
 }

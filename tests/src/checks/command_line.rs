@@ -12,6 +12,7 @@ use predicates::str::{contains, is_empty};
 use std::net::{SocketAddr, TcpListener};
 use std::process::Output;
 use std::str::from_utf8;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -210,15 +211,7 @@ fn announces_when_ready(bench: &Bench) -> Outcome {
 }
 
 fn restarts_at_once(bench: &Bench) -> Outcome {
-    // Below the ports that systems give out by themselves, so that nobody takes it meanwhile.
-    let free = || {
-        (0..20).find_map(|_| {
-            let address =
-                SocketAddr::from(([127, 0, 0, 1], 20_000 + bench.site.below(10_000) as u16));
-            TcpListener::bind(address).is_ok().then_some(address)
-        })
-    };
-    let listen = free().ok_or(Trouble::Broken("found no free port".to_string()))?;
+    let listen = own_address();
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let mut server = bench.start_with(Start {
             listen,
@@ -235,6 +228,24 @@ fn restarts_at_once(bench: &Bench) -> Outcome {
         )?;
     }
     Ok(())
+}
+
+/// An address that nobody else takes while a check uses it more than once: each process has
+/// a loopback address of its own where the system has more than one, and each call another
+/// port, below those that systems give out by themselves.
+fn own_address() -> SocketAddr {
+    static CALLS: AtomicU16 = AtomicU16::new(0);
+    let process = std::process::id();
+    let call = CALLS.fetch_add(1, Ordering::Relaxed) % 1000;
+    match process.to_be_bytes() {
+        [_, a, b, c] if cfg!(target_os = "linux") => {
+            SocketAddr::from(([127, a, b, c], 20_000 + call))
+        }
+        _ => SocketAddr::from((
+            [127, 0, 0, 1],
+            20_000 + (process % 100) as u16 * 100 + call % 100,
+        )),
+    }
 }
 
 fn logs_each_request(bench: &Bench) -> Outcome {

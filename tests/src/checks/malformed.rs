@@ -4,7 +4,7 @@
 use crate::bench::Bench;
 use crate::check::{COMMON, Check, Outcome, Trouble};
 use crate::server::{Server, Start};
-use crate::wire::{Ending, get, request};
+use crate::wire::{Ending, get, post, request};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -191,7 +191,10 @@ fn only_get_is_implemented(bench: &Bench) -> Outcome {
             "content, but none for HEAD",
         )?;
     }
-    Ok(())
+    // The body is never read, and the answer arrives even so.
+    server
+        .ask(&post("/", &bench.site.bytes(1024 * 1024)))?
+        .must_have_status(501)
 }
 
 fn target_forms(bench: &Bench) -> Outcome {

@@ -191,6 +191,8 @@ fn children_are_bounded(bench: &Bench) -> Outcome {
     let server = bench.start()?;
     let clients = server.connect_many(MOST + 44)?;
     let count = || system::children(server.pid()).map(|children| children.len());
+    let begun = wait_until(PATIENCE, || Ok(count()? > 0))?;
+    must(begun, "a child for each client", "no child at all")?;
     wait_until(2 * PATIENCE, || Ok(count()? >= MOST))?;
     // Were there no bound, the next ones would be there soon.
     let unbounded = wait_until(Duration::from_millis(300), || Ok(count()? > MOST))?;

@@ -122,6 +122,12 @@ fn threads_are_bounded(bench: &Bench) -> Outcome {
     let server = bench.start()?;
     let idle = thread_count(&server)?;
     let clients = server.connect_many(MOST + 68)?;
+    let busy = wait_for_threads(&server, PATIENCE, |count| count > idle)?;
+    must(
+        busy > idle,
+        "a thread for each client",
+        format!("{busy} threads, as before"),
+    )?;
     wait_for_threads(&server, 2 * PATIENCE, |count| count >= idle + MOST)?;
     // Were there no bound, the next ones would be there soon.
     let limit = Duration::from_millis(300);
