@@ -4,12 +4,12 @@
 //! must guess the one, and takes the close of the connection for the other.
 
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 
-/// So much of a file travels in one write with the head, in bytes: one call to the system
-/// and no small packet for all but large files.
-const FIRST_WRITE: u64 = 64 * 1024;
+/// So much of a file is in memory at once, in bytes. Most files fit in whole, and then travel
+/// with the head in one write.
+const PART: u64 = 64 * 1024;
 
 /// What a client gets.
 #[derive(Default)]
@@ -41,32 +41,27 @@ impl Response {
         }
     }
 
-    /// Sends the head and, where it is wanted, the content. A large file never stands in
-    /// memory: the system moves it from disk to socket.
+    /// Sends the head and, where it is wanted, the content, part by part.
     pub fn send(&mut self, mut stream: &TcpStream, with_content: bool) -> io::Result<()> {
         let (status, server) = (self.status, env!("CARGO_PKG_NAME"));
-        let mut first = Vec::with_capacity(8 * 1024);
-        write!(first, "HTTP/1.1 {status} {}\r\n", reason_phrase(status))?;
-        write!(first, "Server: {server}\r\n")?;
-        write!(first, "Connection: close\r\n\r\n")?;
-        let mut file = None;
-        let mut file_part = 0;
+        let mut part = Vec::with_capacity(8 * 1024);
+        write!(part, "HTTP/1.1 {status} {}\r\n", reason_phrase(status))?;
+        write!(part, "Server: {server}\r\n")?;
+        write!(part, "Connection: close\r\n\r\n")?;
         if with_content {
-            first.extend_from_slice(self.text.as_bytes());
-            file = self.file.take();
+            part.extend_from_slice(self.text.as_bytes());
         }
-        if let Some(file) = &mut file {
-            file_part = file.take(FIRST_WRITE).read_to_end(&mut first)? as u64;
+        loop {
+            if let (Some(file), true) = (&mut self.file, with_content) {
+                file.take(PART).read_to_end(&mut part)?;
+            }
+            if part.is_empty() {
+                return Ok(());
+            }
+            stream.write_all(&part)?;
+            self.sent += part.len() as u64;
+            part.clear();
         }
-        stream.write_all(&first)?;
-        self.sent = first.len() as u64;
-        if let Some(mut file) = file.filter(|_| file_part == FIRST_WRITE) {
-            let copied = io::copy(&mut file, &mut stream);
-            // However the copying ended, the file knows how far we came.
-            self.sent += file.stream_position()?.saturating_sub(file_part);
-            copied?;
-        }
-        Ok(())
     }
 }
 

@@ -6,13 +6,13 @@
 
 use httpdate::fmt_http_date;
 use std::fs::File;
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::net::TcpStream;
 use std::time::SystemTime;
 
-/// So much of a file travels in one write with the head, in bytes: one call to the system
-/// and no small packet for all but large files.
-const FIRST_WRITE: u64 = 64 * 1024;
+/// So much of a file is in memory at once, in bytes. Most files fit in whole, and then travel
+/// with the head in one write.
+const PART: u64 = 64 * 1024;
 
 /// What a client gets.
 pub struct Response {
@@ -26,7 +26,7 @@ pub struct Response {
 enum Content {
     Nothing,
     Text(String),
-    /// A file, and how many bytes of it were promised.
+    /// A file, and how many bytes of it are still promised.
     File(File, u64),
 }
 
@@ -113,30 +113,24 @@ impl ResponseBuilder {
 }
 
 impl Response {
-    /// Sends the head and, where it is wanted, the content. A large file never stands in
-    /// memory: the system moves it from disk to socket. If it has shrunk meanwhile, less is
-    /// sent than was promised: the client sees that something is missing.
+    /// Sends the head and, where it is wanted, the content, part by part. If a file has shrunk
+    /// meanwhile, less is sent than was promised: the client sees that something is missing.
     pub fn send(&mut self, mut stream: &TcpStream, with_content: bool) -> io::Result<()> {
-        let mut first = std::mem::take(&mut self.head);
-        let mut rest = None;
-        match &mut self.content {
-            Content::Text(text) if with_content => first.extend_from_slice(text.as_bytes()),
-            Content::File(file, length) if with_content => {
-                let part = FIRST_WRITE.min(*length);
-                file.take(part).read_to_end(&mut first)?;
-                rest = (part < *length).then_some((file, part, *length - part));
+        let mut part = std::mem::take(&mut self.head);
+        if let (Content::Text(text), true) = (&self.content, with_content) {
+            part.extend_from_slice(text.as_bytes());
+        }
+        loop {
+            if let (Content::File(file, left), true) = (&mut self.content, with_content) {
+                *left -= file.take(PART.min(*left)).read_to_end(&mut part)? as u64;
             }
-            _ => {}
+            if part.is_empty() {
+                return Ok(());
+            }
+            stream.write_all(&part)?;
+            self.sent += part.len() as u64;
+            part.clear();
         }
-        stream.write_all(&first)?;
-        self.sent = first.len() as u64;
-        if let Some((file, part, length)) = rest {
-            let copied = io::copy(&mut file.take(length), &mut stream);
-            // However the copying ended, the file knows how far we came.
-            self.sent += file.stream_position()?.saturating_sub(part);
-            copied?;
-        }
-        Ok(())
     }
 }
 

@@ -19,6 +19,8 @@ pub struct Check {
     pub why: &'static str,
     /// A push in the right direction that does not give the answer away.
     pub hint: &'static str,
+    /// Whether it waits for a timeout: such checks start first, to be done when others are.
+    pub waits: bool,
     /// Whether it needs what only Linux tells; elsewhere it is not run.
     pub linux_only: bool,
     pub run: fn(&Bench) -> Outcome,
@@ -32,6 +34,7 @@ pub const COMMON: Check = Check {
     must: "",
     why: "",
     hint: "",
+    waits: false,
     linux_only: false,
     run: |_| Ok(()),
 };

@@ -119,7 +119,9 @@ pub fn test_stage(package: &str, program: &Path) -> ExitCode {
     if !arguments.list {
         println!("seed {seed} (LAB_SEED={seed} repeats this run)");
     }
-    let trials = checks::of_stage(stage.number).into_iter().map(|check| {
+    let mut checks = checks::of_stage(stage.number);
+    checks.sort_by_key(|check| !check.waits);
+    let trials = checks.into_iter().map(|check| {
         let program = program.to_path_buf();
         let run = move || match run(check, stage.number, &program, seed) {
             Verdict::Passed => Ok(()),

@@ -29,6 +29,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "tls-hello",
+        waits: true,
         must: "a client that begins to speak TLS is refused or closed, and does no harm",
         why: "Whoever types https:// by mistake sends this.",
         hint: "Bytes without a line end are an unfinished head, and time runs out for it.",
@@ -144,6 +145,7 @@ fn tls_hello(bench: &Bench) -> Outcome {
     let mut client = server.connect()?;
     client.send(&hello);
     client.must_end_within(Duration::from_secs(5))?;
+    drop(client);
     server.get("/")?.must_serve(&bench.site.index)
 }
 
@@ -227,6 +229,7 @@ fn long_request_line(bench: &Bench) -> Outcome {
     let mut client = server.connect()?;
     client.send(format!("GET {}", target(8_200)).as_bytes());
     client.answer()?.must_have_status(414)?;
+    drop(client);
     server.get("/")?.must_serve(&bench.site.index)
 }
 
@@ -247,6 +250,7 @@ fn long_head(bench: &Bench) -> Outcome {
     let mut client = server.connect()?;
     client.send(format!("GET / HTTP/1.1\r\n{}", fields(17_000)).as_bytes());
     client.answer()?.must_have_status(431)?;
+    drop(client);
     server.get("/")?.must_serve(&bench.site.index)
 }
 

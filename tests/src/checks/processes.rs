@@ -39,6 +39,7 @@ pub const CHECKS: &[Check] = &[
         weight: 3,
         linux_only: true,
         run: a_process_for_each_connection,
+        ..COMMON
     },
     Check {
         id: "no-zombies",
@@ -59,10 +60,12 @@ pub const CHECKS: &[Check] = &[
         weight: 2,
         linux_only: true,
         run: a_killed_child_ends_one_connection,
+        ..COMMON
     },
     Check {
         id: "children-are-bounded",
         stages: 2..=2,
+        waits: true,
         must: "at most 256 children run at once; further clients wait, and are served later",
         why: "Without a bound anybody can fill the process table, for everybody.",
         hint: "Count those that run, and do not accept while there are too many.",

@@ -27,6 +27,7 @@ pub const CHECKS: &[Check] = &[
         weight: 3,
         linux_only: true,
         run: a_thread_for_each_connection,
+        ..COMMON
     },
     Check {
         id: "threads-end-with-their-clients",
@@ -41,6 +42,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "threads-are-bounded",
         stages: 3..=4,
+        waits: true,
         must: "at most 512 threads serve at once; further clients wait, and are served later",
         why: "Without a bound anybody can use up the memory.",
         hint: "Count those that run, and do not accept while there are too many.",
