@@ -28,8 +28,6 @@ pub struct Start {
     pub timeout: u32,
     /// `--verbose`.
     pub verbose: bool,
-    /// The most descriptors that the process may have, as `ulimit -n` sets it.
-    pub descriptors: Option<u32>,
 }
 
 impl Default for Start {
@@ -39,7 +37,6 @@ impl Default for Start {
             listen,
             timeout: 60,
             verbose: false,
-            descriptors: None,
         }
     }
 }
@@ -69,15 +66,7 @@ pub struct Server {
 impl Server {
     /// Starts a program and waits until it says that it serves.
     pub fn start(program: &Path, site: &Site, start: Start) -> Result<Server, Trouble> {
-        let mut command = match start.descriptors {
-            None => Command::new(program),
-            Some(limit) => {
-                let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]);
-                shell.arg(program);
-                shell
-            }
-        };
+        let mut command = Command::new(program);
         command.arg("--listen").arg(start.listen.to_string());
         command.arg("--root").arg(site.root());
         command.arg("--timeout").arg(start.timeout.to_string());

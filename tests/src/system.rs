@@ -20,9 +20,11 @@ mod linux {
     use super::Process;
     use crate::check::Trouble;
     use procfs::net::{TcpNetEntry, TcpState};
-    use procfs::process::{self, FDTarget};
+    use procfs::process::{self, FDTarget, LimitValue, Limits};
     use procfs::{ProcError, ProcResult};
+    use rustix::process::{Pid, Resource, Rlimit};
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     fn broken(error: ProcError) -> Trouble {
         Trouble::Broken(format!("cannot read /proc: {error}"))
@@ -70,6 +72,37 @@ mod linux {
     pub fn descriptors(pid: i32) -> Result<usize, Trouble> {
         let descriptors = if_there(process::Process::new(pid).and_then(|process| process.fd()))?;
         Ok(descriptors.map_or(0, Iterator::count))
+    }
+
+    /// Sets the soft limit on the descriptors of a process; returns what it was before.
+    pub fn limit_descriptors(pid: i32, limit: u64) -> Result<u64, Trouble> {
+        let set = |limit: Rlimit| {
+            rustix::process::prlimit(Pid::from_raw(pid), Resource::Nofile, limit)
+                .map_err(|error| Trouble::Broken(format!("cannot limit descriptors: {error}")))
+        };
+        let Some(Limits { max_open_files, .. }) =
+            if_there(process::Process::new(pid).and_then(|process| process.limits()))?
+        else {
+            return Err(Trouble::Broken("the server has ended".to_string()));
+        };
+        let maximum = match max_open_files.hard_limit {
+            LimitValue::Value(value) => Some(value),
+            LimitValue::Unlimited => None,
+        };
+        let before = set(Rlimit {
+            current: Some(limit),
+            maximum,
+        })?;
+        Ok(before.current.unwrap_or(u64::MAX))
+    }
+
+    /// How long a process has been at work so far, for itself and in the system.
+    pub fn processor_time(pid: i32) -> Result<Duration, Trouble> {
+        let stat = if_there(process::Process::new(pid).and_then(|process| process.stat()))?;
+        let ticks = stat.map_or(0, |stat| stat.utime + stat.stime);
+        Ok(Duration::from_millis(
+            ticks * 1000 / procfs::ticks_per_second(),
+        ))
     }
 
     /// The inodes of the sockets that a process has open, each once.
@@ -127,6 +160,7 @@ mod elsewhere {
     use super::Process;
     use crate::check::Trouble;
     use std::collections::BTreeSet;
+    use std::time::Duration;
 
     fn unknown<T>() -> Result<T, Trouble> {
         Err(Trouble::Broken(
@@ -143,6 +177,14 @@ mod elsewhere {
     }
 
     pub fn descriptors(_pid: i32) -> Result<usize, Trouble> {
+        unknown()
+    }
+
+    pub fn limit_descriptors(_pid: i32, _limit: u64) -> Result<u64, Trouble> {
+        unknown()
+    }
+
+    pub fn processor_time(_pid: i32) -> Result<Duration, Trouble> {
         unknown()
     }
 
