@@ -10,10 +10,15 @@ use std::time::{Duration, Instant};
 /// How long to wait for what a right server does at once, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long one check may take in all: a server that is slow at every turn must not hold
+/// up the suite.
+const CHECK_LIMIT: Duration = Duration::from_secs(20);
+
 /// The setting of one check: the program under test and a site of its own.
 pub struct Bench {
     pub program: PathBuf,
     pub site: Site,
+    deadline: Instant,
 }
 
 impl Bench {
@@ -25,6 +30,7 @@ impl Bench {
         Ok(Bench {
             program,
             site: Site::new(fastrand::Rng::with_seed(seed))?,
+            deadline: Instant::now() + CHECK_LIMIT,
         })
     }
 
@@ -35,7 +41,7 @@ impl Bench {
 
     /// Starts the program on the site in a certain way.
     pub fn start_with(&self, start: Start) -> Result<Server, Trouble> {
-        Server::start(&self.program, &self.site, start)
+        Server::start(&self.program, &self.site, start, self.deadline)
     }
 }
 

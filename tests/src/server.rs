@@ -15,7 +15,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How much of a server's standard error is kept, in bytes.
 const LOG_LIMIT: u64 = 4 * 1024 * 1024;
@@ -59,13 +59,21 @@ pub struct Server {
     group: Option<Group>,
     pub address: SocketAddr,
     secret: Arc<[u8]>,
+    /// When its clients stop waiting for anything.
+    deadline: Instant,
     lines: Mutex<Receiver<String>>,
     log: Arc<Mutex<Vec<u8>>>,
 }
 
 impl Server {
-    /// Starts a program and waits until it says that it serves.
-    pub fn start(program: &Path, site: &Site, start: Start) -> Result<Server, Trouble> {
+    /// Starts a program and waits until it says that it serves. Its clients fail the check at
+    /// the deadline.
+    pub fn start(
+        program: &Path,
+        site: &Site,
+        start: Start,
+        deadline: Instant,
+    ) -> Result<Server, Trouble> {
         let mut command = Command::new(program);
         command.arg("--listen").arg(start.listen.to_string());
         command.arg("--root").arg(site.root());
@@ -91,6 +99,7 @@ impl Server {
             group: Some(group),
             address: start.listen,
             secret: site.secret.content.clone().into(),
+            deadline,
             lines: Mutex::new(lines),
             log,
         };
@@ -171,7 +180,7 @@ impl Server {
 
     /// Connects a client.
     pub fn connect(&self) -> Result<Client, Trouble> {
-        Client::connect(self.address, Arc::clone(&self.secret))
+        Client::connect(self.address, Arc::clone(&self.secret), self.deadline)
     }
 
     /// Connects that many clients, which say nothing.

@@ -47,11 +47,17 @@ pub struct Client {
     stream: TcpStream,
     sent: Vec<u8>,
     secret: Arc<[u8]>,
+    deadline: Instant,
 }
 
 impl Client {
-    /// Connects. `secret` must appear in nothing that is read.
-    pub fn connect(address: SocketAddr, secret: Arc<[u8]>) -> Result<Client, Trouble> {
+    /// Connects. `secret` must appear in nothing that is read, and nothing is read after the
+    /// deadline.
+    pub fn connect(
+        address: SocketAddr,
+        secret: Arc<[u8]>,
+        deadline: Instant,
+    ) -> Result<Client, Trouble> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| {
             Trouble::failed(format!("a connection to {address}"), error.to_string())
         })?;
@@ -61,6 +67,7 @@ impl Client {
             stream,
             sent: Vec::new(),
             secret,
+            deadline,
         })
     }
 
@@ -99,6 +106,10 @@ impl Client {
         most: usize,
         limit: Duration,
     ) -> Result<(Vec<u8>, Ending), Trouble> {
+        if Instant::now() > self.deadline {
+            let received = "it was too slow at each turn, and had to be given up";
+            return Err(Trouble::failed("answers without delay", received));
+        }
         let deadline = Instant::now() + limit;
         let mut bytes = Vec::new();
         let mut chunk = vec![0; 64 * 1024];
