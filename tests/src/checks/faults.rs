@@ -263,7 +263,7 @@ fn descriptors_run_out(bench: &Bench) -> Outcome {
         "{busy:?} of {WATCHED:?} at work, {} lines in the log",
         log.lines().count()
     );
-    let rests = busy < WATCHED / 5 && log.lines().count() < 100;
+    let rests = busy < WATCHED / 10 && log.lines().count() < 100;
     must(rests, "a rest between one failure and the next", received)?;
     system::limit_descriptors(server.pid(), limit)?;
     // The client has waited in the backlog, or was turned away; the next one is served.
