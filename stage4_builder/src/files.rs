@@ -44,11 +44,12 @@ pub fn open(root: &Path, path: &str) -> Result<Found, u16> {
     if !real.starts_with(root) {
         return Err(404);
     }
-    if real.is_dir() && !path.ends_with('/') {
+    // Only what is a file now is opened: to open a FIFO would wait for its writer.
+    let metadata = fs::metadata(&real).map_err(status_for)?;
+    if metadata.is_dir() && !path.ends_with('/') {
         return Ok(Found::Folder);
     }
-    // Only what is a file now is opened: to open a FIFO would wait for its writer.
-    if !real.is_file() {
+    if !metadata.is_file() {
         return Err(404);
     }
     let file = File::open(&real).map_err(status_for)?;

@@ -117,6 +117,7 @@ impl Response {
     /// meanwhile, less is sent than was promised: the client sees that something is missing.
     pub fn send(&mut self, mut stream: &TcpStream, with_content: bool) -> io::Result<()> {
         let mut part = std::mem::take(&mut self.head);
+        part.reserve(8 * 1024);
         if let (Content::Text(text), true) = (&self.content, with_content) {
             part.extend_from_slice(text.as_bytes());
         }
