@@ -115,7 +115,7 @@ impl Read for Deadline<'_> {
 fn answer(stream: &TcpStream, options: &Options, head: &[u8], mut response: Response, more: bool) {
     let end = head.iter().position(|byte| b"\r\n".contains(byte));
     let line = head[..end.unwrap_or(head.len())].escape_ascii().to_string();
-    let mut words = line.split(' ');
+    let mut words = line.split_whitespace();
     let mut next_word = || words.next().unwrap_or("-");
     let (method, target) = (next_word(), next_word());
     // So long may one write wait for a client that does not read.
