@@ -63,7 +63,7 @@ pub fn run(check: &Check, stage: u8, program: &Path, seed: u64) -> Verdict {
         Ok(Ok(())) => Verdict::Passed,
         Ok(Err(Trouble::Failed(finding))) => {
             let port = STAGES[usize::from(stage) - 1].port;
-            let mut text = format!("{} must hold: {}\n{finding}\n", check.id, check.must);
+            let mut text = format!("  must be true: {}\n{finding}\n", check.must);
             text += &format!("  why: {}\n  hint: {}\n", check.why, check.hint);
             text += &format!("  read: {}\n", lesson(check));
             if let Some(line) = replay(&finding.sent, port) {

@@ -251,19 +251,22 @@ impl Answer {
         if self.content == content {
             return Ok(());
         }
-        let same = self
-            .content
-            .iter()
-            .zip(content)
-            .take_while(|(one, other)| one == other);
-        let expected = format!("{} bytes of content:\n{}", content.len(), readable(content));
-        let received = format!(
-            "{} bytes, the same as far as byte {}:\n{}",
-            self.content.len(),
-            same.count(),
-            readable(&self.content)
-        );
-        Err(Trouble::after(&self.sent, expected, received))
+        let pairs = self.content.iter().zip(content);
+        let same = pairs.take_while(|(one, other)| one == other).count();
+        // Where they part is what matters of two long contents.
+        let shown = |bytes: &[u8]| {
+            let part = &bytes[same..bytes.len().min(same + 40)];
+            format!(
+                "{} bytes; from byte {same} on: \"{}\"",
+                bytes.len(),
+                part.escape_ascii()
+            )
+        };
+        Err(Trouble::after(
+            &self.sent,
+            shown(content),
+            shown(&self.content),
+        ))
     }
 
     /// Status 200 and that content.
