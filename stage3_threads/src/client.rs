@@ -75,6 +75,8 @@ fn read_head(reader: &mut BufReader<Deadline>, head: &mut Vec<u8>) -> Result<boo
         };
         let most = (limit + 1 - start) as u64;
         match reader.by_ref().take(most).read_until(b'\n', head) {
+            // The client stopped before the blank line: half a request is none (RFC 9112, 8).
+            Ok(0) => return Ok(false),
             Ok(_) => {}
             Err(error) if TIMED_OUT.contains(&error.kind()) && !head.is_empty() => return Err(408),
             Err(_) => return Ok(false),
