@@ -1,10 +1,11 @@
 //! The bench: what a check has at hand, and how long it waits.
 
 use crate::check::Trouble;
-use crate::server::{Server, Start};
+use crate::server::{Log, Server, Start};
 use crate::site::Site;
 use std::io;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long to wait for what a right server does at once, even on a busy machine.
@@ -19,6 +20,8 @@ pub struct Bench {
     pub program: PathBuf,
     pub site: Site,
     deadline: Instant,
+    /// What its servers write to standard error.
+    logs: Mutex<Vec<Log>>,
 }
 
 impl Bench {
@@ -31,6 +34,7 @@ impl Bench {
             program,
             site: Site::new(fastrand::Rng::with_seed(seed))?,
             deadline: Instant::now() + CHECK_LIMIT,
+            logs: Mutex::new(Vec::new()),
         })
     }
 
@@ -41,7 +45,20 @@ impl Bench {
 
     /// Starts the program on the site in a certain way.
     pub fn start_with(&self, start: Start) -> Result<Server, Trouble> {
-        Server::start(&self.program, &self.site, start, self.deadline)
+        let log = Log::default();
+        self.logs.lock().unwrap().push(log.clone());
+        Server::start(&self.program, &self.site, start, self.deadline, log)
+    }
+
+    /// The last lines of what the last server wrote to standard error.
+    pub fn last_words(&self) -> Vec<u8> {
+        let logs = self.logs.lock().unwrap();
+        let log = logs
+            .last()
+            .map(|log| log.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        let log = log.unwrap_or_default();
+        let lines: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
+        lines[lines.len().saturating_sub(3)..].concat()
     }
 }
 

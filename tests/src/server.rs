@@ -1,7 +1,7 @@
 //! A server under test: started, watched, and ended whatever happens.
 
 use crate::bench::{PATIENCE, wait_for};
-use crate::check::Trouble;
+use crate::check::{Outcome, Trouble, must};
 use crate::ending::Group;
 use crate::site::Site;
 use crate::wire::{Answer, Client, get};
@@ -58,12 +58,17 @@ pub struct Server {
     /// `None` once it has been ended, in `drop`.
     group: Option<Group>,
     pub address: SocketAddr,
+    /// The line that said so.
+    pub announcement: String,
     secret: Arc<[u8]>,
     /// When its clients stop waiting for anything.
     deadline: Instant,
     lines: Mutex<Receiver<String>>,
-    log: Arc<Mutex<Vec<u8>>>,
+    log: Log,
 }
+
+/// What a server has written to standard error so far.
+pub type Log = Arc<Mutex<Vec<u8>>>;
 
 impl Server {
     /// Starts a program and waits until it says that it serves. Its clients fail the check at
@@ -73,6 +78,7 @@ impl Server {
         site: &Site,
         start: Start,
         deadline: Instant,
+        log: Log,
     ) -> Result<Server, Trouble> {
         let mut command = Command::new(program);
         command.arg("--listen").arg(start.listen.to_string());
@@ -85,7 +91,8 @@ impl Server {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        command.process_group(0);
+        // A panic is told in three lines, whatever the environment says.
+        command.env("RUST_BACKTRACE", "0").process_group(0);
         let (mut child, group) = Group::start(|| {
             let child = command.spawn()?;
             let pid = child.id();
@@ -93,11 +100,12 @@ impl Server {
         })
         .map_err(|error| Trouble::Broken(format!("cannot start {}: {error}", program.display())))?;
         let lines = lines(child.stdout.take());
-        let log = collect(child.stderr.take());
+        collect(child.stderr.take(), &log);
         let mut server = Server {
             child,
             group: Some(group),
             address: start.listen,
+            announcement: String::new(),
             secret: site.secret.content.clone().into(),
             deadline,
             lines: Mutex::new(lines),
@@ -131,7 +139,15 @@ impl Server {
             .and_then(|rest| rest.strip_suffix('/'))
             .and_then(|rest| rest.rsplit_once(" at http://"))
             .and_then(|(_, address)| address.parse().ok());
-        address.ok_or_else(|| Trouble::failed(expected, format!("the line `{line}`")))
+        let address: SocketAddr =
+            address.ok_or_else(|| Trouble::failed(expected, format!("the line `{line}`")))?;
+        let asked = self.address;
+        if asked.port() != 0 && address != asked {
+            let expected = format!("a server at {asked}, as `--listen` says");
+            return Err(Trouble::failed(expected, format!("the line `{line}`")));
+        }
+        self.announcement = line;
+        Ok(address)
     }
 
     /// The lines that came to standard output after the first, without waiting.
@@ -188,6 +204,27 @@ impl Server {
         (0..count).map(|_| self.connect()).collect()
     }
 
+    /// Connects clients, which say nothing: that many, or as many as there is room for. Where
+    /// the server accepts no more and its backlog is full, connecting takes too long.
+    pub fn connect_crowd(&self, most: usize) -> Vec<Client> {
+        let limit = Duration::from_millis(1500);
+        let connect =
+            || Client::connect_within(limit, self.address, self.secret.clone(), self.deadline);
+        (0..most).map_while(|_| connect().ok()).collect()
+    }
+
+    /// Fails if a thread or a child of the server has panicked. To its client that looks like
+    /// any other close: only the log tells.
+    pub fn must_not_have_panicked(&self) -> Outcome {
+        let log = String::from_utf8_lossy(&self.log()).into_owned();
+        let panic = log.lines().find(|line| line.contains("panicked at"));
+        must(
+            panic.is_none(),
+            "a log without a panic",
+            panic.unwrap_or_default(),
+        )
+    }
+
     /// Sends these bytes on a new connection and reads the answer.
     pub fn ask(&self, request: &[u8]) -> Result<Answer, Trouble> {
         let mut client = self.connect()?;
@@ -230,10 +267,9 @@ fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
 
 /// Collects what comes out of a stream, up to the limit; what comes after is thrown away,
 /// so that the writer is never held up.
-fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<Vec<u8>>> {
-    let log = Arc::new(Mutex::new(Vec::new()));
+fn collect(stream: Option<impl Read + Send + 'static>, log: &Log) {
     if let Some(mut stream) = stream {
-        let log = Arc::clone(&log);
+        let log = Arc::clone(log);
         thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(length @ 1..) = stream.read(&mut chunk) {
@@ -243,5 +279,4 @@ fn collect(stream: Option<impl Read + Send + 'static>) -> Arc<Mutex<Vec<u8>>> {
             }
         });
     }
-    log
 }

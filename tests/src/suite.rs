@@ -1,7 +1,7 @@
 //! The suite: runs checks, many at once, since most of the time they wait.
 
 use crate::bench::Bench;
-use crate::check::{Check, Trouble, lesson, replay};
+use crate::check::{Check, Trouble, lesson, readable, replay};
 use crate::workspace::STAGES;
 use crate::{checks, ending};
 use libtest_mimic::{Arguments, Trial};
@@ -55,15 +55,20 @@ pub fn seed() -> Result<u64, String> {
 
 /// Runs one check of that stage's suite on a program.
 pub fn run(check: &Check, stage: u8, program: &Path, seed: u64) -> Verdict {
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-        let bench = Bench::new(program.to_path_buf(), seed, check.id)?;
-        (check.run)(&bench)
-    }));
+    let bench = match Bench::new(program.to_path_buf(), seed, check.id) {
+        Ok(bench) => bench,
+        Err(error) => return Verdict::Broken(format!("cannot make a site: {error}")),
+    };
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| (check.run)(&bench)));
     match outcome {
         Ok(Ok(())) => Verdict::Passed,
         Ok(Err(Trouble::Failed(finding))) => {
             let port = STAGES[usize::from(stage) - 1].port;
             let mut text = format!("  must be true: {}\n{finding}\n", check.must);
+            let log = bench.last_words();
+            if !log.is_empty() {
+                text += &format!("  last in its log:\n{}", readable(&log));
+            }
             text += &format!("  why: {}\n  hint: {}\n", check.why, check.hint);
             text += &format!("  read: {}\n", lesson(check));
             if let Some(line) = replay(&finding.sent, port) {

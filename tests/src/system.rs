@@ -105,6 +105,20 @@ mod linux {
         ))
     }
 
+    /// Whether a thread of a process runs or would like to, as one that spins always does.
+    pub fn wants_to_run(pid: i32) -> Result<bool, Trouble> {
+        let Some(tasks) = if_there(process::Process::new(pid).and_then(|p| p.tasks()))? else {
+            return Ok(false);
+        };
+        for task in tasks {
+            let stat = if_there(task.and_then(|task| task.stat()))?;
+            if stat.is_some_and(|stat| stat.state == 'R') {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The inodes of the sockets that a process has open, each once.
     pub fn sockets(pid: i32) -> Result<BTreeSet<u64>, Trouble> {
         let mut inodes = BTreeSet::new();
@@ -185,6 +199,10 @@ mod elsewhere {
     }
 
     pub fn processor_time(_pid: i32) -> Result<Duration, Trouble> {
+        unknown()
+    }
+
+    pub fn wants_to_run(_pid: i32) -> Result<bool, Trouble> {
         unknown()
     }
 

@@ -6,6 +6,7 @@
 use crate::bench::PATIENCE;
 use crate::check::{Outcome, Trouble, readable};
 use memchr::memmem;
+use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -42,6 +43,16 @@ pub enum Ending {
     Open,
 }
 
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Ending::Closed => "the connection was closed",
+            Ending::Reset => "the connection was reset",
+            Ending::Open => "the connection is open still",
+        })
+    }
+}
+
 /// One connection to a server.
 pub struct Client {
     stream: TcpStream,
@@ -58,7 +69,17 @@ impl Client {
         secret: Arc<[u8]>,
         deadline: Instant,
     ) -> Result<Client, Trouble> {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).map_err(|error| {
+        Client::connect_within(PATIENCE, address, secret, deadline)
+    }
+
+    /// The same, with another patience.
+    pub fn connect_within(
+        limit: Duration,
+        address: SocketAddr,
+        secret: Arc<[u8]>,
+        deadline: Instant,
+    ) -> Result<Client, Trouble> {
+        let stream = TcpStream::connect_timeout(&address, limit).map_err(|error| {
             Trouble::failed(format!("a connection to {address}"), error.to_string())
         })?;
         stream.set_nodelay(true)?;
@@ -81,6 +102,11 @@ impl Client {
     pub fn send(&mut self, bytes: &[u8]) {
         self.sent.extend_from_slice(bytes);
         let _ = self.stream.write_all(bytes);
+    }
+
+    /// Sends bytes; tells whether the other side still took them.
+    pub fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     /// Sends bytes and gives the server a moment to read them, so that they arrive apart
@@ -140,7 +166,16 @@ impl Client {
         let expected = "a response, and the end of the connection behind it";
         match Answer::parse(&self.sent, &raw) {
             _ if ending == Ending::Reset => Err(self.trouble(expected, "a reset after", &raw)),
-            None => Err(self.trouble(expected, "no response:", &raw)),
+            None if ending == Ending::Open => {
+                let what =
+                    format!("no response within {PATIENCE:?}; the connection is open still, after");
+                Err(self.trouble(expected, &what, &raw))
+            }
+            None => Err(self.trouble(
+                expected,
+                "no response; the connection was closed after",
+                &raw,
+            )),
             Some(answer) if ending == Ending::Open && !answer.is_complete() => {
                 let received = format!("no end within {PATIENCE:?}:");
                 Err(self.trouble(expected, &received, &raw))

@@ -51,14 +51,15 @@ pub fn root() -> &'static Path {
 
 /// Builds the stages, and tells where Cargo says that it has put their binaries, in the
 /// order of [`STAGES`]. To look for them in the target folder could find an older build.
+///
+/// It builds what `cargo test` builds, and so builds nothing anew while that runs: other
+/// features would give other binaries, put into the place of those under test.
 pub fn build_stages() -> Result<Vec<PathBuf>, String> {
     let mut cargo = Command::new(env!("CARGO"));
     cargo
         .current_dir(root())
-        .args(["build", "--message-format=json-render-diagnostics"]);
-    for stage in &STAGES {
-        cargo.args(["--package", stage.name]);
-    }
+        .args(["test", "--workspace", "--no-run"]);
+    cargo.arg("--message-format=json-render-diagnostics");
     let cargo = cargo.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut cargo = cargo
         .spawn()
@@ -66,7 +67,9 @@ pub fn build_stages() -> Result<Vec<PathBuf>, String> {
     let output = cargo.stdout.take().ok_or("cargo has no output")?;
     let mut binaries: Vec<Option<PathBuf>> = vec![None; STAGES.len()];
     for message in Message::parse_stream(BufReader::new(output)) {
-        if let Ok(Message::CompilerArtifact(artifact)) = message {
+        if let Ok(Message::CompilerArtifact(artifact)) = message
+            && !artifact.profile.test
+        {
             let place = STAGES
                 .iter()
                 .position(|stage| stage.name == artifact.target.name);

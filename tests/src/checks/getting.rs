@@ -214,7 +214,7 @@ fn connection_close(bench: &Bench) -> Outcome {
         client.send(&request);
         let (_, ending) = client.read(PATIENCE)?;
         if ending != Ending::Closed {
-            let received = format!("{ending:?}");
+            let received = ending.to_string();
             return Err(Trouble::after(
                 &request,
                 "the close of the connection",

@@ -3,6 +3,7 @@
 
 use crate::bench::Bench;
 use crate::check::{COMMON, Check, Outcome, Trouble};
+use crate::checks::faults::LATEST;
 use crate::server::{Server, Start};
 use crate::wire::{Ending, get, post, request};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,7 +104,8 @@ fn empty_connection(bench: &Bench) -> Outcome {
         client.send(b"GET / HT");
         drop(client);
     }
-    server.get("/")?.must_serve(&bench.site.index)
+    server.get("/")?.must_serve(&bench.site.index)?;
+    server.must_not_have_panicked()
 }
 
 /// Each request gets this status, and the server goes on.
@@ -144,7 +146,7 @@ fn tls_hello(bench: &Bench) -> Outcome {
     hello.resize(5 + 0x8f, 0);
     let mut client = server.connect()?;
     client.send(&hello);
-    client.must_end_within(Duration::from_secs(5))?;
+    client.must_end_within(LATEST)?;
     drop(client);
     server.get("/")?.must_serve(&bench.site.index)
 }
@@ -303,7 +305,8 @@ fn mutations(bench: &Bench) -> Outcome {
             .into_iter()
             .try_for_each(|client| client.join().unwrap_or_else(panicked))
     })?;
-    server.get("/")?.must_serve(&bench.site.index)
+    server.get("/")?.must_serve(&bench.site.index)?;
+    server.must_not_have_panicked()
 }
 
 /// A client that has said all it has to say is answered or closed.

@@ -19,7 +19,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "folder-is-no-file",
-        must: "a folder without index.html is 404 at its slash",
+        must: "a folder is never served as a file; without index.html it is 404 at its slash",
         why: "A folder can be opened like a file on some systems, but not read.",
         hint: "Ask what it is that you have found.",
         run: folder_is_no_file,
@@ -115,7 +115,19 @@ fn missing_file(bench: &Bench) -> Outcome {
 fn folder_is_no_file(bench: &Bench) -> Outcome {
     let server = bench.start()?;
     let (folder, _) = bench.site.nested.name.split_once('/').unwrap_or_default();
-    server.get(&format!("/{folder}/"))?.must_have_status(404)
+    server.get(&format!("/{folder}/"))?.must_have_status(404)?;
+    // Without its slash: stage 4 shows the way to it.
+    let answer = server.get(&format!("/{folder}"))?;
+    answer.must(
+        matches!(answer.status, 301 | 404),
+        "status 404, or 301 to the slash",
+    )?;
+    // A folder in the place of the index.
+    let name = bench.site.name();
+    bench
+        .site
+        .add_page(&format!("{name}/index.html/{name}.html"))?;
+    server.get(&format!("/{name}/"))?.must_have_status(404)
 }
 
 /// Each target is 404, and what it might have led to is not in the answer: the clients
