@@ -1,7 +1,7 @@
 //! One connection, from its first byte to its close: read, answer, part.
 //!
 //! A client may be slow, rude or gone. Look at how every step has its bound: the head
-//! must come in time, the answer must be taken in time, and the parting does not last.
+//! must come in time, the answer must be taken in time, and the goodbye is short.
 
 use crate::request::{self, Request};
 use crate::response::Response;
@@ -47,7 +47,8 @@ pub fn serve_client(stream: &TcpStream, options: &Options) {
     }
 }
 
-/// Answers a client whose request was not understood, or not even read.
+/// Answers a client whose request was not understood, or not even read. `head` is what came
+/// of it, for the log.
 pub fn refuse(stream: &TcpStream, options: &Options, head: &[u8], status: u16) {
     answer(stream, options, head, Response::error(status), true);
 }
@@ -63,8 +64,8 @@ fn respond(request: &Request, options: &Options) -> Response {
     }
 }
 
-/// Reads up to the blank line that ends a head. `Ok(false)`: the client left before.
-/// The error is the status code to answer with.
+/// Reads up to the blank line that ends a head. `Ok(false)`: the client left before, or never
+/// spoke, and there is nobody to answer. The error is the status code to answer with.
 fn read_head(reader: &mut BufReader<Deadline>, head: &mut Vec<u8>) -> Result<bool, u16> {
     loop {
         let start = head.len();

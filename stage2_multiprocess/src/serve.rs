@@ -23,10 +23,10 @@ static CHILDREN: Mutex<Vec<Child>> = Mutex::new(Vec::new());
 /// Accepts and serves clients until the program is told to end.
 pub fn serve(listener: &TcpListener, options: Options) -> anyhow::Result<()> {
     // A child that has ended stays behind as a zombie until its parent asks after it.
-    let runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
+    let still_runs = |child: &mut Child| matches!(child.try_wait(), Ok(None));
     thread::Builder::new().spawn(move || {
         loop {
-            CHILDREN.lock().unwrap().retain_mut(runs);
+            CHILDREN.lock().unwrap().retain_mut(still_runs);
             thread::sleep(REST);
         }
     })?;
