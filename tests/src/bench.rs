@@ -1,10 +1,10 @@
 //! The bench: what a check has at hand, and how long it waits.
 
 use crate::check::Trouble;
-use crate::server::{Log, Server, Start};
+use crate::program::{Kept, Program};
+use crate::server::{Server, Start};
 use crate::site::Site;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,22 +17,23 @@ const CHECK_LIMIT: Duration = Duration::from_secs(20);
 
 /// The setting of one check: the program under test and a site of its own.
 pub struct Bench {
-    pub program: PathBuf,
+    pub program: Program,
     pub site: Site,
     deadline: Instant,
     /// What its servers write to standard error.
-    logs: Mutex<Vec<Log>>,
+    logs: Mutex<Vec<Kept>>,
 }
 
 impl Bench {
     /// A setting in which everything random follows from the seed and the check's name.
-    pub fn new(program: PathBuf, seed: u64, id: &str) -> io::Result<Bench> {
+    pub fn new(program: &Program, seed: u64, id: &str) -> io::Result<Bench> {
         // FNV-1a: a plain mix that stays the same from release to release.
         let mix = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         let seed = id.bytes().fold(seed, mix);
+        let site = Site::new(fastrand::Rng::with_seed(seed), program.user)?;
         Ok(Bench {
-            program,
-            site: Site::new(fastrand::Rng::with_seed(seed))?,
+            program: program.clone(),
+            site,
             deadline: Instant::now() + CHECK_LIMIT,
             logs: Mutex::new(Vec::new()),
         })
@@ -45,7 +46,7 @@ impl Bench {
 
     /// Starts the program on the site in a certain way.
     pub fn start_with(&self, start: Start) -> Result<Server, Trouble> {
-        let log = Log::default();
+        let log = Kept::default();
         self.logs.lock().unwrap().push(log.clone());
         Server::start(&self.program, &self.site, start, self.deadline, log)
     }

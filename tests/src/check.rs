@@ -1,7 +1,6 @@
 //! A check: one thing that must be true of a server, and what to say when it is not.
 
 use crate::bench::Bench;
-use std::fmt;
 use std::io;
 use std::ops::RangeInclusive;
 
@@ -19,12 +18,20 @@ pub struct Check {
     pub why: &'static str,
     /// A push in the right direction that does not give the answer away.
     pub hint: &'static str,
+    /// The checks that a server must pass before this one can tell anything. Where one of
+    /// them has failed, this one is not reached.
+    pub needs: &'static [&'static str],
     /// Whether it waits for a timeout: such checks start first, to be done when others are.
     pub waits: bool,
     /// Whether it needs what only Linux tells; elsewhere it is not run.
     pub linux_only: bool,
     pub run: fn(&Bench) -> Outcome,
 }
+
+/// The check that nearly all others need: whoever cannot serve a file by its name cannot show
+/// that it refuses one, and an answer that never changes must not earn points for being right
+/// by chance.
+pub const BASIC: &str = "named-file";
 
 /// What most checks have in common, for `..COMMON` behind what is their own.
 pub const COMMON: Check = Check {
@@ -34,6 +41,7 @@ pub const COMMON: Check = Check {
     must: "",
     why: "",
     hint: "",
+    needs: &[BASIC],
     waits: false,
     linux_only: false,
     run: |_| Ok(()),
@@ -52,7 +60,7 @@ pub enum Trouble {
 }
 
 /// What was seen of a server's fault.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Finding {
     /// The bytes that the server got, if it got any.
     pub sent: Vec<u8>,
@@ -91,11 +99,6 @@ pub fn must(condition: bool, expected: impl Into<String>, received: impl Into<St
     }
 }
 
-/// The section of LESSONS.md to look into for a check of these stages.
-pub fn lesson(check: &Check) -> String {
-    format!("LESSONS.md, lesson {}", check.stages.start())
-}
-
 /// The points of each check, in whole numbers that sum to 100: each gets the whole part of
 /// its share, and what is left goes to those that lost most by rounding.
 pub fn points(checks: &[&Check]) -> Vec<u32> {
@@ -111,51 +114,6 @@ pub fn points(checks: &[&Check]) -> Vec<u32> {
     points
 }
 
-/// How much of what was sent or received is worth showing, in bytes.
-const SHOWN: usize = 600;
-
-/// Bytes as a person can read them, line by line, cut to what matters.
-pub fn readable(bytes: &[u8]) -> String {
-    let shown = &bytes[..bytes.len().min(SHOWN)];
-    let mut text: String = shown
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| format!("    {}\n", line.escape_ascii()))
-        .collect();
-    if shown.len() < bytes.len() {
-        text += &format!("    ... {} bytes in all\n", bytes.len());
-    }
-    text
-}
-
-/// A line for the shell that sends the same bytes to a server on that port.
-pub fn replay(sent: &[u8], port: u16) -> Option<String> {
-    if sent.is_empty() || sent.len() > 2 * SHOWN {
-        return None;
-    }
-    let mut escaped = String::new();
-    for byte in sent {
-        match byte {
-            b'\r' => escaped += "\\r",
-            b'\n' => escaped += "\\n",
-            b'\\' => escaped += "\\\\",
-            b'%' => escaped += "%%",
-            b' '..=b'~' if *byte != b'\'' => escaped.push(*byte as char),
-            other => escaped += &format!("\\{other:03o}"),
-        }
-    }
-    Some(format!("printf '{escaped}' | nc 127.0.0.1 {port}"))
-}
-
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        if !self.sent.is_empty() {
-            write!(f, "  sent:\n{}", readable(&self.sent))?;
-        }
-        writeln!(f, "  expected: {}", self.expected)?;
-        write!(f, "  received: {}", self.received)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -169,12 +127,5 @@ mod tests {
         let checks = [1, 1, 1, 3, 5].map(weighing);
         let checks: Vec<&Check> = checks.iter().collect();
         assert_eq!(points(&checks), [9, 9, 9, 27, 46]);
-    }
-
-    #[test]
-    fn a_replay_survives_the_shell_and_printf() {
-        let line = replay(b"GET /a'b%20\\ HTTP/1.1\r\n\x00\r\n", 7788).unwrap();
-        let expected = r"printf 'GET /a\047b%%20\\ HTTP/1.1\r\n\000\r\n' | nc 127.0.0.1 7788";
-        assert_eq!(line, expected);
     }
 }

@@ -4,18 +4,31 @@
 //! Ordinary ends are looked after by the owners' `Drop`, a failed check and a panic among
 //! them. Ctrl-C and SIGTERM drop nothing: for them everything alive is listed here.
 
-use nix::sys::signal::{Signal, killpg};
+use crate::system;
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+/// How often we look for what is still there before we give it up.
+const SWEEPS: usize = 400;
 
 static GROUPS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+/// Those among the groups that are led by a harness like us.
+static GRADERS: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
 static FOLDERS: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 fn locked<T>(mutex: &'static Mutex<T>) -> MutexGuard<'static, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// What is to be done besides when a signal ends us: to write down what is known so far.
+type LastWill = Box<dyn FnOnce() + Send>;
+static LAST_WILL: Mutex<Option<LastWill>> = Mutex::new(None);
 
 /// From now on, Ctrl-C, SIGTERM and SIGHUP end what is listed before they end us.
 pub fn watch_for_signals() -> Result<(), ctrlc::Error> {
@@ -23,10 +36,54 @@ pub fn watch_for_signals() -> Result<(), ctrlc::Error> {
         // The locks are kept, so that nothing new can start.
         let groups = locked(&GROUPS);
         let folders = locked(&FOLDERS);
+        // Other harnesses that we have started end theirs themselves, if we let them.
+        for grader in locked(&GRADERS).iter() {
+            let _ = kill(Pid::from_raw(*grader), Signal::SIGTERM);
+        }
+        if !locked(&GRADERS).is_empty() {
+            thread::sleep(Duration::from_millis(500));
+        }
         groups.iter().for_each(|group| kill_group(*group));
+        kill_descendants(&BTreeSet::new());
+        if let Some(last_will) = locked(&LAST_WILL).take() {
+            last_will();
+        }
         folders.iter().for_each(|folder| remove_folder(folder));
         std::process::exit(130);
     })
+}
+
+/// Sets what is to be done when a signal ends us, in place of what was set before.
+pub fn set_last_will(last_will: Option<LastWill>) {
+    *locked(&LAST_WILL) = last_will;
+}
+
+/// Ends all that programs under test have left behind, wherever it has moved to: whatever
+/// descends from us and from no group that is listed. Linux only.
+pub fn sweep() {
+    let groups = locked(&GROUPS);
+    kill_descendants(&groups);
+}
+
+/// Kills all our descendants but those of these children, until none is left: while they are
+/// killed they may still start others.
+fn kill_descendants(spared: &BTreeSet<i32>) {
+    for _ in 0..SWEEPS {
+        let mut found = false;
+        for (pid, child) in system::descendants() {
+            if !spared.contains(&child) {
+                found = true;
+                let pid = Pid::from_raw(pid);
+                let _ = kill(pid, Signal::SIGKILL);
+                // It is our child, or will be when its parent has ended: then we are asked.
+                let _ = waitpid(pid, Some(WaitPidFlag::WNOHANG));
+            }
+        }
+        if !found {
+            return;
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// A process group that ends with this value.
@@ -47,10 +104,25 @@ impl Group {
     }
 }
 
+impl Group {
+    /// This group is led by a harness like us, which ends by itself what it has started.
+    pub fn is_grader(&self) {
+        locked(&GRADERS).insert(self.0);
+    }
+
+    /// Asks the leader of this group to end.
+    pub fn ask_to_end(&self) {
+        for signal in [Signal::SIGTERM, Signal::SIGCONT] {
+            let _ = kill(Pid::from_raw(self.0), signal);
+        }
+    }
+}
+
 impl Drop for Group {
     fn drop(&mut self) {
         kill_group(self.0);
         locked(&GROUPS).remove(&self.0);
+        locked(&GRADERS).remove(&self.0);
     }
 }
 

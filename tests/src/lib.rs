@@ -1,15 +1,26 @@
-//! The suite of HTTP Lab: one list of checks that any web server can be held against.
+//! HTTP Lab: the suite that any web server can be held against, and the `lab` command.
 //!
 //! - [`checks`] is the list; each [`check::Check`] says what must be true, and why.
-//! - [`bench`], [`site`], [`server`], [`wire`] and [`system`] are what checks are made of:
-//!   the setting of a check, a document root with random content, a running server, a
-//!   client that sees every byte, and what the system knows of processes.
-//! - [`suite`] runs checks, for `cargo test` and for the tests of the suite itself.
+//! - [`bench`], [`site`], [`program`], [`server`], [`wire`] and [`system`] are what checks are
+//!   made of: the setting of a check, a document root with random content, a program and how
+//!   it is started, a running server, a client that sees every byte, and what the system
+//!   knows of processes.
+//! - [`suite`] runs checks; [`explain`] tells a person what they found.
+//! - [`grade`] runs a stage's suite on one program; [`report`] is what comes of it, and
+//!   [`mod@format`] how it leaves the house.
+//! - [`command`] is `cargo lab`.
 
 pub mod bench;
 pub mod check;
 pub mod checks;
+pub mod command;
 pub mod ending;
+pub mod explain;
+pub mod format;
+pub mod grade;
+pub mod paint;
+pub mod program;
+pub mod report;
 pub mod server;
 pub mod site;
 pub mod suite;

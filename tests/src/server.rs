@@ -3,22 +3,22 @@
 use crate::bench::{PATIENCE, wait_for};
 use crate::check::{Outcome, Trouble, must};
 use crate::ending::Group;
+use crate::program::{Kept, Program, collect};
 use crate::site::Site;
 use crate::wire::{Answer, Client, get};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use std::ffi::OsString;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How much of a server's standard error is kept, in bytes.
-const LOG_LIMIT: u64 = 4 * 1024 * 1024;
+/// How much of a server's standard output is read, in bytes.
+const OUTPUT_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// How a server is started.
 pub struct Start {
@@ -64,41 +64,32 @@ pub struct Server {
     /// When its clients stop waiting for anything.
     deadline: Instant,
     lines: Mutex<Receiver<String>>,
-    log: Log,
+    /// What it has written to standard error so far.
+    log: Kept,
 }
-
-/// What a server has written to standard error so far.
-pub type Log = Arc<Mutex<Vec<u8>>>;
 
 impl Server {
     /// Starts a program and waits until it says that it serves. Its clients fail the check at
     /// the deadline.
     pub fn start(
-        program: &Path,
+        program: &Program,
         site: &Site,
         start: Start,
         deadline: Instant,
-        log: Log,
+        log: Kept,
     ) -> Result<Server, Trouble> {
-        let mut command = Command::new(program);
-        command.arg("--listen").arg(start.listen.to_string());
-        command.arg("--root").arg(site.root());
-        command.arg("--timeout").arg(start.timeout.to_string());
+        let mut options: Vec<OsString> = vec![
+            "--listen".into(),
+            start.listen.to_string().into(),
+            "--root".into(),
+            site.root().into(),
+            "--timeout".into(),
+            start.timeout.to_string().into(),
+        ];
         if start.verbose {
-            command.arg("--verbose");
+            options.push("--verbose".into());
         }
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        // A panic is told in three lines, whatever the environment says.
-        command.env("RUST_BACKTRACE", "0").process_group(0);
-        let (mut child, group) = Group::start(|| {
-            let child = command.spawn()?;
-            let pid = child.id();
-            Ok((child, pid))
-        })
-        .map_err(|error| Trouble::Broken(format!("cannot start {}: {error}", program.display())))?;
+        let (mut child, group) = program.start(&options)?;
         let lines = lines(child.stdout.take());
         collect(child.stderr.take(), &log);
         let mut server = Server {
@@ -252,7 +243,7 @@ fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     if let Some(stream) = stream {
         thread::spawn(move || {
-            for line in BufReader::new(stream.take(LOG_LIMIT))
+            for line in BufReader::new(stream.take(OUTPUT_LIMIT))
                 .lines()
                 .map_while(Result::ok)
             {
@@ -263,20 +254,4 @@ fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
         });
     }
     receiver
-}
-
-/// Collects what comes out of a stream, up to the limit; what comes after is thrown away,
-/// so that the writer is never held up.
-fn collect(stream: Option<impl Read + Send + 'static>, log: &Log) {
-    if let Some(mut stream) = stream {
-        let log = Arc::clone(log);
-        thread::spawn(move || {
-            let mut chunk = [0; 8192];
-            while let Ok(length @ 1..) = stream.read(&mut chunk) {
-                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = (LOG_LIMIT as usize).saturating_sub(log.len());
-                log.extend_from_slice(&chunk[..length.min(room)]);
-            }
-        });
-    }
 }

@@ -2,6 +2,7 @@
 //! check, so that no answer can be written into a program beforehand.
 
 use crate::ending::Folder;
+use crate::program::Account;
 use fastrand::Rng;
 use std::cell::RefCell;
 use std::fs::{self, Permissions};
@@ -13,6 +14,8 @@ use std::path::{Path, PathBuf};
 pub struct Site {
     folder: Folder,
     rng: RefCell<Rng>,
+    /// Whom everything in it belongs to; `None`: us.
+    owner: Option<Account>,
     /// What `/` shows.
     pub index: Vec<u8>,
     /// The name of a page in the root, and what it shows.
@@ -43,8 +46,9 @@ impl File {
 }
 
 impl Site {
-    /// Makes a site; the same generator makes the same site.
-    pub fn new(rng: Rng) -> io::Result<Site> {
+    /// Makes a site; the same generator makes the same site. It belongs to the user whom the
+    /// server runs as, just as if we were that user.
+    pub fn new(rng: Rng, owner: Option<Account>) -> io::Result<Site> {
         let empty = || File {
             name: String::new(),
             content: Vec::new(),
@@ -52,6 +56,7 @@ impl Site {
         let mut site = Site {
             folder: Folder::new()?,
             rng: RefCell::new(rng),
+            owner,
             index: Vec::new(),
             page: empty(),
             nested: empty(),
@@ -61,9 +66,9 @@ impl Site {
             secret: empty(),
         };
         // What others may read is for the checks to change, not for the umask.
-        set_mode(site.folder.path(), 0o755)?;
+        site.hand_over(site.folder.path(), 0o755)?;
         fs::create_dir(site.root())?;
-        set_mode(&site.root(), 0o755)?;
+        site.hand_over(&site.root(), 0o755)?;
         site.index = site.add_page("index.html")?.content;
         site.page = site.add_page(&format!("{}.html", site.name()))?;
         site.nested = site.add_page(&format!("{}/{}.html", site.name(), site.name()))?;
@@ -76,7 +81,7 @@ impl Site {
         };
         let secret = site.beside(&site.secret.name);
         fs::write(&secret, &site.secret.content)?;
-        set_mode(&secret, 0o644)?;
+        site.hand_over(&secret, 0o644)?;
         Ok(site)
     }
 
@@ -123,10 +128,10 @@ impl Site {
             .take_while(|folder| **folder != root)
         {
             fs::create_dir_all(folder)?;
-            set_mode(folder, 0o755)?;
+            self.hand_over(folder, 0o755)?;
         }
         fs::write(&path, content)?;
-        set_mode(&path, 0o644)?;
+        self.hand_over(&path, 0o644)?;
         Ok(File {
             name: name.to_string(),
             content: content.to_vec(),
@@ -159,12 +164,14 @@ impl Site {
 
     /// Sets what the owner of a file below the root allows, as chmod(1) does.
     pub fn set_mode(&self, name: &str, mode: u32) -> io::Result<()> {
-        set_mode(&self.path(name), mode)
+        self.hand_over(&self.path(name), mode)
     }
-}
 
-fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
-    fs::set_permissions(path, Permissions::from_mode(mode))
+    /// Sets the owner of a file or folder, and what that owner allows.
+    fn hand_over(&self, path: &Path, mode: u32) -> io::Result<()> {
+        fs::set_permissions(path, Permissions::from_mode(mode))?;
+        self.owner.map_or(Ok(()), |owner| owner.give(path))
+    }
 }
 
 #[cfg(test)]
@@ -173,7 +180,7 @@ mod tests {
 
     #[test]
     fn the_same_seed_makes_the_same_site_and_another_another() {
-        let page = |seed| Site::new(Rng::with_seed(seed)).unwrap().page;
+        let page = |seed| Site::new(Rng::with_seed(seed), None).unwrap().page;
         assert_eq!(page(1).name, page(1).name);
         assert_eq!(page(1).content, page(1).content);
         assert_ne!(page(1).name, page(2).name);

@@ -23,7 +23,7 @@ mod linux {
     use procfs::process::{self, FDTarget, LimitValue, Limits};
     use procfs::{ProcError, ProcResult};
     use rustix::process::{Pid, Resource, Rlimit};
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::time::Duration;
 
     fn broken(error: ProcError) -> Trouble {
@@ -94,6 +94,60 @@ mod linux {
             maximum,
         })?;
         Ok(before.current.unwrap_or(u64::MAX))
+    }
+
+    /// Bounds what a program under test may use of the system: no file of its own grows beyond
+    /// 1 GiB, it dumps no core, and a user of its own has at most 4096 processes and threads.
+    pub fn limit(pid: i32, own_user: bool) {
+        let bounds = [
+            (Resource::Fsize, 1024 * 1024 * 1024),
+            (Resource::Core, 0),
+            (Resource::Nproc, 4096),
+        ];
+        for (resource, most) in bounds {
+            let bound = Rlimit {
+                current: Some(most),
+                maximum: Some(most),
+            };
+            // The processes of a user are counted all together, ours too.
+            if own_user || resource != Resource::Nproc {
+                // It may have ended by itself.
+                let _ = rustix::process::prlimit(Pid::from_raw(pid), resource, bound);
+            }
+        }
+    }
+
+    /// From now on, processes whose parents have ended become our children, wherever they
+    /// have moved to (prctl(2), PR_SET_CHILD_SUBREAPER), so that [`descendants`] knows them.
+    pub fn adopt_orphans() {
+        // An old kernel cannot: then what leaves its group is not found, and no more.
+        let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
+    }
+
+    /// All processes that descend from this one, each with the child of ours that it
+    /// descends from.
+    pub fn descendants() -> Vec<(i32, i32)> {
+        let mut parents = BTreeMap::new();
+        for process in process::all_processes().into_iter().flatten().flatten() {
+            if let Ok(stat) = process.stat() {
+                parents.insert(stat.pid, stat.ppid);
+            }
+        }
+        let us = std::process::id() as i32;
+        let child_of_ours = |pid: i32| {
+            let mut child = pid;
+            while let Some(parent) = parents.get(&child) {
+                if *parent == us {
+                    return Some(child);
+                }
+                child = *parent;
+            }
+            None
+        };
+        parents
+            .keys()
+            .filter_map(|pid| Some((*pid, child_of_ours(*pid)?)))
+            .collect()
     }
 
     /// How long a process has been at work so far, for itself and in the system.
@@ -196,6 +250,14 @@ mod elsewhere {
 
     pub fn limit_descriptors(_pid: i32, _limit: u64) -> Result<u64, Trouble> {
         unknown()
+    }
+
+    pub fn limit(_pid: i32, _own_user: bool) {}
+
+    pub fn adopt_orphans() {}
+
+    pub fn descendants() -> Vec<(i32, i32)> {
+        Vec::new()
     }
 
     pub fn processor_time(_pid: i32) -> Result<Duration, Trouble> {

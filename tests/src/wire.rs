@@ -4,7 +4,8 @@
 //! fails for its own reason only; [`strict_fault`] finds whatever breaks the specification.
 
 use crate::bench::PATIENCE;
-use crate::check::{Outcome, Trouble, readable};
+use crate::check::{Outcome, Trouble};
+use crate::explain::readable;
 use memchr::memmem;
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};

@@ -1,7 +1,9 @@
 //! The workspace: its stages, where they lie, and their binaries.
 
 use cargo_metadata::Message;
-use std::io::BufReader;
+use std::collections::BTreeMap;
+use std::env;
+use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -10,6 +12,8 @@ pub struct Stage {
     pub number: u8,
     /// Its package, its folder and its binary.
     pub name: &'static str,
+    /// Its one new idea, in a line.
+    pub idea: &'static str,
     /// The port that it listens on when it is not told otherwise.
     pub port: u16,
 }
@@ -19,21 +23,25 @@ pub const STAGES: [Stage; 4] = [
     Stage {
         number: 1,
         name: "stage1_single",
+        idea: "one client at a time",
         port: 7788,
     },
     Stage {
         number: 2,
         name: "stage2_multiprocess",
+        idea: "a process for each connection",
         port: 8888,
     },
     Stage {
         number: 3,
         name: "stage3_threads",
+        idea: "a thread for each connection",
         port: 8000,
     },
     Stage {
         number: 4,
         name: "stage4_builder",
+        idea: "a ResponseBuilder, types and permissions",
         port: 9001,
     },
 ];
@@ -43,10 +51,42 @@ pub fn stage(number: u8) -> &'static Stage {
     &STAGES[usize::from(number) - 1]
 }
 
+/// The stage that a package is: one of the lab's own, or a student's `my_stageN`.
+pub fn stage_of(package: &str) -> Option<&'static Stage> {
+    STAGES
+        .iter()
+        .find(|stage| stage.name == package || own_name(stage.number) == package)
+}
+
+/// The package in which a student writes that stage.
+pub fn own_name(number: u8) -> String {
+    format!("my_stage{number}")
+}
+
 /// The folder of the workspace.
 pub fn root() -> &'static Path {
     let package = Path::new(env!("CARGO_MANIFEST_DIR"));
     package.parent().unwrap_or(package)
+}
+
+/// Where a stage is at home: the lab's own, or with `own` the student's.
+pub fn folder(stage: &Stage, own: bool) -> PathBuf {
+    match own {
+        true => root().join(own_name(stage.number)),
+        false => root().join(stage.name),
+    }
+}
+
+/// Cargo, at work in the workspace.
+fn cargo() -> Command {
+    // Cargo says where it is when it runs us; else the one of the path will do.
+    let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut cargo = Command::new(program);
+    cargo
+        .current_dir(root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    cargo
 }
 
 /// Builds the stages, and tells where Cargo says that it has put their binaries, in the
@@ -55,34 +95,53 @@ pub fn root() -> &'static Path {
 /// It builds what `cargo test` builds, and so builds nothing anew while that runs: other
 /// features would give other binaries, put into the place of those under test.
 pub fn build_stages() -> Result<Vec<PathBuf>, String> {
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo
-        .current_dir(root())
-        .args(["test", "--workspace", "--no-run"]);
+    let mut cargo = cargo();
+    cargo.args(["test", "--workspace", "--no-run"]);
+    let binaries = build(cargo)?;
+    let names = STAGES.iter().map(|stage| stage.name);
+    let found: Option<Vec<PathBuf>> = names.map(|name| binaries.get(name).cloned()).collect();
+    found.ok_or_else(|| "cargo did not build all stages".to_string())
+}
+
+/// Builds one package, in release where that is asked for, and tells where its binary is.
+pub fn build_package(name: &str, release: bool) -> Result<PathBuf, String> {
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--package", name]);
+    if release {
+        cargo.arg("--release");
+    }
+    let binary = build(cargo)?.remove(name);
+    binary.ok_or_else(|| format!("the package `{name}` has no binary `{name}`"))
+}
+
+/// Runs Cargo to build, and collects the binaries that it made, by name. What the compiler
+/// says goes to standard error.
+fn build(mut cargo: Command) -> Result<BTreeMap<String, PathBuf>, String> {
     cargo.arg("--message-format=json-render-diagnostics");
-    let cargo = cargo.stdin(Stdio::null()).stdout(Stdio::piped());
     let mut cargo = cargo
         .spawn()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
     let output = cargo.stdout.take().ok_or("cargo has no output")?;
-    let mut binaries: Vec<Option<PathBuf>> = vec![None; STAGES.len()];
-    for message in Message::parse_stream(BufReader::new(output)) {
-        if let Ok(Message::CompilerArtifact(artifact)) = message
-            && !artifact.profile.test
-        {
-            let place = STAGES
-                .iter()
-                .position(|stage| stage.name == artifact.target.name);
-            if let (Some(place), Some(binary)) = (place, artifact.executable) {
-                binaries[place] = Some(binary.into_std_path_buf());
-            }
-        }
-    }
+    let binaries = binaries(output);
     let status = cargo
         .wait()
         .map_err(|error| format!("cannot wait for cargo: {error}"))?;
-    match binaries.into_iter().collect::<Option<Vec<_>>>() {
-        Some(binaries) if status.success() => Ok(binaries),
-        _ => Err(format!("cargo did not build all stages: {status}")),
+    match status.success() {
+        true => Ok(binaries),
+        false => Err("it does not build; the compiler's words stand above".to_string()),
     }
+}
+
+/// The binaries of which Cargo's messages tell, by name.
+pub fn binaries(messages: impl Read) -> BTreeMap<String, PathBuf> {
+    let mut binaries = BTreeMap::new();
+    for message in Message::parse_stream(BufReader::new(messages)) {
+        if let Ok(Message::CompilerArtifact(artifact)) = message
+            && !artifact.profile.test
+            && let Some(binary) = artifact.executable
+        {
+            binaries.insert(artifact.target.name, binary.into_std_path_buf());
+        }
+    }
+    binaries
 }

@@ -6,6 +6,7 @@
 //! that the lower stage fails all that the upper one introduces.
 
 use lab::check::Check;
+use lab::program::Program;
 use lab::suite::{self, Verdict};
 use lab::{checks, workspace};
 use std::path::Path;
@@ -26,15 +27,16 @@ fn each_stage_fails_all_that_the_next_one_introduces() {
 
 /// Runs the checks that stage `next` introduces on the binary of the stage before.
 fn must_fail_what_is_new(binary: &Path, next: u8, seed: u64) {
-    let is_new = |check: &&Check| !check.stages.contains(&(next - 1));
-    let runnable = |check: &&Check| !check.linux_only || cfg!(target_os = "linux");
-    let new: Vec<&Check> = checks::of_stage(next)
+    let is_new = |check: &&'static Check| !check.stages.contains(&(next - 1));
+    let runnable = |check: &&'static Check| !check.linux_only || cfg!(target_os = "linux");
+    let new: Vec<&'static Check> = checks::of_stage(next)
         .into_iter()
         .filter(is_new)
         .filter(runnable)
         .collect();
+    let program = Program::new(binary);
     assert!(!new.is_empty(), "stage {next} introduces nothing");
-    for (check, verdict) in new.iter().zip(suite::run_all(&new, next, binary, seed)) {
+    for (check, verdict) in new.iter().zip(suite::run_each(&new, &program, seed)) {
         match verdict {
             Verdict::Failed(_) => {}
             Verdict::Passed => {
@@ -44,7 +46,7 @@ fn must_fail_what_is_new(binary: &Path, next: u8, seed: u64) {
                     check.id
                 )
             }
-            Verdict::Broken(text) => panic!("{} is broken: {text}", check.id),
+            verdict => panic!("{}: {verdict:?}", check.id),
         }
     }
 }

@@ -2,7 +2,7 @@
 //! request must keep once its header fields are understood.
 
 use crate::bench::Bench;
-use crate::check::{COMMON, Check, Outcome, must};
+use crate::check::{BASIC, COMMON, Check, Outcome, must};
 use crate::site::File;
 use crate::wire::{Answer, get, post, request, strict_fault};
 use std::time::{Duration, SystemTime};
@@ -173,6 +173,7 @@ pub const CHECKS: &[Check] = &[
         must: "what was typed into the form comes back as text, never as markup",
         why: "CWE-79, cross-site scripting: `<script>` must not run.",
         hint: "Escape names and values when they are put into the page.",
+        needs: &[BASIC, "form-is-echoed"],
         run: form_is_escaped,
         ..COMMON
     },

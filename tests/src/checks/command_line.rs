@@ -4,7 +4,7 @@ use crate::bench::{Bench, PATIENCE};
 use crate::check::{COMMON, Check, Outcome, Trouble, must};
 use crate::server::Start;
 use crate::wire::get;
-use assert_cmd::Command;
+use assert_cmd::assert::Assert;
 use nix::sys::signal::Signal;
 use predicates::Predicate;
 use predicates::prelude::PredicateBooleanExt;
@@ -21,6 +21,7 @@ pub const CHECKS: &[Check] = &[
         must: "`--help` exits 0 and names --listen, --root, --timeout and --verbose",
         why: "Nobody should have to read the source to start a server.",
         hint: "Print the help to standard output, and exit with 0.",
+        needs: &[],
         run: help_names_every_option,
         ..COMMON
     },
@@ -29,6 +30,7 @@ pub const CHECKS: &[Check] = &[
         must: "`--version` exits 0 and prints a version",
         why: "Whoever reports a fault must be able to say of what.",
         hint: "Print name and version to standard output, and exit with 0.",
+        needs: &[],
         run: version_is_told,
         ..COMMON
     },
@@ -37,6 +39,7 @@ pub const CHECKS: &[Check] = &[
         must: "an option that is unknown or malformed exits 2, and names what is wrong",
         why: "By convention 2 says: the call was wrong, not the world.",
         hint: "Look at every value before anything is opened; write the error to standard error.",
+        needs: &[],
         run: wrong_usage_exits_2,
         ..COMMON
     },
@@ -45,6 +48,7 @@ pub const CHECKS: &[Check] = &[
         must: "a document root that does not exist exits 1 with a line that names it",
         why: "A server without its files would only ever answer 404.",
         hint: "Look for the folder before you listen, and say its path as it was given.",
+        needs: &[],
         run: missing_root_is_named,
         ..COMMON
     },
@@ -53,6 +57,7 @@ pub const CHECKS: &[Check] = &[
         must: "a document root that is a file exits 1 with a line that names it",
         why: "A path that exists is not yet a folder.",
         hint: "Ask whether the root is a folder, not only whether it is there.",
+        needs: &[],
         run: file_as_root_is_named,
         ..COMMON
     },
@@ -61,6 +66,7 @@ pub const CHECKS: &[Check] = &[
         must: "an address in use exits 1 with a line that names it and `--listen`",
         why: "The commonest start-up error there is: the last server still runs.",
         hint: "bind(2) fails with EADDRINUSE; the way out is another port.",
+        needs: &[],
         run: address_in_use_is_named,
         ..COMMON
     },
@@ -69,6 +75,7 @@ pub const CHECKS: &[Check] = &[
         must: "it prints the one line `Serving DIR at http://ADDR:PORT/` once it can accept",
         why: "Whoever starts a server by program waits for this line, and reads the port in it.",
         hint: "Print the real port, not 0, and flush: a pipe is not a terminal.",
+        needs: &[],
         run: announces_when_ready,
         ..COMMON
     },
@@ -100,10 +107,7 @@ pub const CHECKS: &[Check] = &[
 
 /// Runs the program to its end with these arguments; a program that does not end is ended.
 fn run(bench: &Bench, arguments: &[&str]) -> Result<Output, Trouble> {
-    Ok(Command::new(&bench.program)
-        .args(arguments)
-        .timeout(PATIENCE)
-        .output()?)
+    Ok(bench.program.run(arguments, PATIENCE)?)
 }
 
 /// Holds an end of the program against an exit code, and its output against a predicate.
@@ -117,7 +121,9 @@ fn must_exit(
 ) -> Outcome {
     let text = from_utf8(stream).unwrap_or("(no UTF-8)");
     must(
-        output.status.code() == Some(code) && holds.eval(text) && !text.contains("panicked"),
+        Assert::new(output.clone()).try_code(code).is_ok()
+            && holds.eval(text)
+            && !text.contains("panicked"),
         format!("`{}` exits {code} and prints {wanted}", arguments.join(" ")),
         format!(
             "{}{}\n{}{}",

@@ -2,7 +2,7 @@
 //! has nothing left to give.
 
 use crate::bench::{Bench, PATIENCE, wait_for, wait_until};
-use crate::check::{COMMON, Check, Outcome, Trouble, must};
+use crate::check::{BASIC, COMMON, Check, Outcome, Trouble, must};
 use crate::server::{Server, Start};
 use crate::system;
 use crate::wire::{Answer, Ending, get, post};
@@ -106,6 +106,7 @@ pub const CHECKS: &[Check] = &[
         must: "an answer that had to be cut short is shorter than its Content-Length",
         why: "RFC 9112, 8: so a client sees that something is missing. Never fill it up.",
         hint: "Promise the length you see at first, and send no more than there is.",
+        needs: &[BASIC, "content-length"],
         run: cut_short_and_seen,
         ..COMMON
     },

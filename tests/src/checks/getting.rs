@@ -18,6 +18,7 @@ pub const CHECKS: &[Check] = &[
         must: "a file is served by its name, again and again",
         why: "RFC 9110, 9.3.1: GET transfers what the target names now.",
         hint: "The path in the request line is relative to the document root.",
+        needs: &[],
         weight: 2,
         run: named_file,
         ..COMMON

@@ -1,7 +1,7 @@
 //! Many clients at once, and a process for each of them.
 
 use crate::bench::{Bench, PATIENCE, wait_for, wait_until};
-use crate::check::{COMMON, Check, Outcome, Trouble, must};
+use crate::check::{BASIC, COMMON, Check, Outcome, Trouble, must};
 use crate::server::Server;
 use crate::system::{self, Process};
 use crate::wire::{Client, get};
@@ -26,6 +26,7 @@ pub const CHECKS: &[Check] = &[
         must: "64 clients in the middle of their requests are served, the newest first",
         why: "The newest first: so the backlog cannot answer in the server's place.",
         hint: "Each connection needs somebody of its own.",
+        needs: &[BASIC, "silent-clients-hold-nobody-up"],
         weight: 2,
         run: sixty_four_at_once,
         ..COMMON
@@ -36,6 +37,7 @@ pub const CHECKS: &[Check] = &[
         must: "each connection is held by a process of its own",
         why: "So a fault in one connection cannot reach another's memory.",
         hint: "Start one for each accepted socket, and hand it over as standard input.",
+        needs: &[BASIC, "silent-clients-hold-nobody-up"],
         weight: 3,
         linux_only: true,
         run: a_process_for_each_connection,
@@ -47,6 +49,7 @@ pub const CHECKS: &[Check] = &[
         must: "a second after a child has ended, no zombie of it is left, even if nobody comes",
         why: "wait(2): an ended child keeps its place until its parent asks after it.",
         hint: "Somebody must ask while the parent waits for the next client.",
+        needs: &[BASIC, "a-process-for-each-connection"],
         linux_only: true,
         run: no_zombies,
         ..COMMON
@@ -57,6 +60,7 @@ pub const CHECKS: &[Check] = &[
         must: "a child killed from outside takes its own connection along, and no other",
         why: "This is what a process for each is paid for.",
         hint: "The parent and the other children must not hold that socket.",
+        needs: &[BASIC, "a-process-for-each-connection"],
         weight: 2,
         linux_only: true,
         run: a_killed_child_ends_one_connection,
@@ -69,6 +73,7 @@ pub const CHECKS: &[Check] = &[
         must: "at most 256 children run at once; further clients wait, and are served later",
         why: "Without a bound anybody can fill the process table, for everybody.",
         hint: "Count those that run, and do not accept while there are too many.",
+        needs: &[BASIC, "a-process-for-each-connection"],
         weight: 2,
         linux_only: true,
         run: children_are_bounded,
@@ -79,6 +84,7 @@ pub const CHECKS: &[Check] = &[
         must: "a child holds the socket of its client, and neither a listener nor another's",
         why: "A child that keeps the listener keeps the port when the parent has gone.",
         hint: "Look into /proc/PID/fd: what is not handed over must be closed on exec(2).",
+        needs: &[BASIC, "a-process-for-each-connection"],
         linux_only: true,
         run: a_child_holds_its_socket_alone,
         ..COMMON

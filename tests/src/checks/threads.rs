@@ -1,7 +1,7 @@
 //! A thread for each client, in one process.
 
 use crate::bench::{Bench, PATIENCE, wait_until};
-use crate::check::{COMMON, Check, Outcome, Trouble, must};
+use crate::check::{BASIC, COMMON, Check, Outcome, Trouble, must};
 use crate::checks::processes::begin_many;
 use crate::server::Server;
 use crate::system;
@@ -25,6 +25,7 @@ pub const CHECKS: &[Check] = &[
         must: "each connection has a thread of its own",
         why: "A thread starts much sooner than a process, and waits just as well.",
         hint: "Start one for each accepted socket, and move the socket into it.",
+        needs: &[BASIC, "silent-clients-hold-nobody-up"],
         weight: 3,
         linux_only: true,
         run: a_thread_for_each_connection,
@@ -36,6 +37,7 @@ pub const CHECKS: &[Check] = &[
         must: "when clients have left, their threads are gone",
         why: "A thread that stays keeps its stack, and its place.",
         hint: "A thread ends when its function returns.",
+        needs: &[BASIC, "a-thread-for-each-connection"],
         linux_only: true,
         run: threads_end_with_their_clients,
         ..COMMON
@@ -47,6 +49,7 @@ pub const CHECKS: &[Check] = &[
         must: "at most 512 threads serve at once; further clients wait, and are served later",
         why: "Without a bound anybody can use up the memory.",
         hint: "Count those that run, and do not accept while there are too many.",
+        needs: &[BASIC, "a-thread-for-each-connection"],
         weight: 2,
         linux_only: true,
         run: threads_are_bounded,

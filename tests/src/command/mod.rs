@@ -1,0 +1,97 @@
+//! The `lab` command: what a student, an instructor and a course's automation call.
+
+mod diff;
+mod fingerprint;
+mod grade;
+mod overview;
+mod run;
+mod scores;
+mod start;
+mod submission;
+mod submissions;
+mod summary;
+mod watch;
+
+use crate::paint::{RED, paint};
+use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// The exit code when the harness or its user did something wrong, not the server.
+const TROUBLE: u8 = 3;
+
+/// Learn how a web server works: run one, break it, read what changed, and write the next.
+///
+/// Without a command: where you are, and the next step.
+#[derive(Parser)]
+#[command(name = "cargo lab", bin_name = "cargo lab", version)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build a stage and run it in the foreground; Ctrl-C ends it.
+    Run {
+        /// The stage: 1 to 4.
+        #[arg(value_parser = stage_number())]
+        stage: u8,
+        /// Run the lab's own stage, though there is a my_stageN of yours.
+        #[arg(long)]
+        original: bool,
+        /// Options for the server, behind `--`.
+        #[arg(last = true)]
+        options: Vec<OsString>,
+    },
+    /// Run a stage's checks on your my_stageN, on the lab's own stage, or on any program.
+    Grade(grade::Options),
+    /// Show what changes from one stage to another, room by room.
+    Diff {
+        #[arg(value_parser = stage_number())]
+        from: u8,
+        #[arg(value_parser = stage_number())]
+        to: u8,
+        /// Compare with your my_stageN in place of the second.
+        #[arg(long)]
+        mine: bool,
+    },
+    /// Copy stage N-1 to my_stageN, for you to turn it into stage N.
+    Start {
+        /// The stage that you are going to write: 2 to 4.
+        #[arg(value_parser = clap::value_parser!(u8).range(2..=4))]
+        stage: u8,
+    },
+    /// Grade again after each save.
+    Watch {
+        #[arg(value_parser = stage_number())]
+        stage: u8,
+        /// Watch the lab's own stage, though there is a my_stageN of yours.
+        #[arg(long)]
+        original: bool,
+    },
+}
+
+fn stage_number() -> clap::builder::RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(1..=4)
+}
+
+/// Does what the command line asks for.
+pub fn run(options: Options) -> ExitCode {
+    let outcome = match options.command {
+        None => overview::show(),
+        Some(Command::Run {
+            stage,
+            original,
+            options,
+        }) => run::run(stage, original, &options),
+        Some(Command::Grade(options)) => grade::run(&options),
+        Some(Command::Diff { from, to, mine }) => diff::show(from, to, mine),
+        Some(Command::Start { stage }) => start::start(stage),
+        Some(Command::Watch { stage, original }) => watch::watch(stage, original),
+    };
+    outcome.unwrap_or_else(|error| {
+        anstream::eprintln!("{} {error}", paint(RED.bold(), "lab:"));
+        ExitCode::from(TROUBLE)
+    })
+}

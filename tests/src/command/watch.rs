@@ -1,0 +1,67 @@
+//! `cargo lab watch N`: grades again after each save.
+
+use crate::ending;
+use crate::explain::Details;
+use crate::format;
+use crate::grade::Grading;
+use crate::paint::{BOLD, DIM, paint};
+use crate::program::Program;
+use crate::workspace::{self, stage};
+use crate::{command::scores, suite};
+use notify::RecursiveMode;
+use notify_debouncer_mini::new_debouncer;
+use std::process::ExitCode;
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// Editors write a file in several steps: so long it must be quiet before we look.
+const QUIET: Duration = Duration::from_millis(150);
+
+/// Grades whenever the sources have changed, until Ctrl-C.
+pub fn watch(number: u8, original: bool) -> Result<ExitCode, String> {
+    suite::prepare()?;
+    let stage = stage(number);
+    let own = !original && workspace::folder(stage, true).is_dir();
+    let package = match own {
+        true => workspace::own_name(number),
+        false => stage.name.to_string(),
+    };
+    let folder = workspace::folder(stage, own);
+    let (sender, changes) = mpsc::channel();
+    let unwatched = |error: notify::Error| format!("Cannot watch {}: {error}", folder.display());
+    let mut watcher = new_debouncer(QUIET, sender).map_err(unwatched)?;
+    watcher
+        .watcher()
+        .watch(&folder, RecursiveMode::Recursive)
+        .map_err(unwatched)?;
+    loop {
+        anstream::println!(
+            "\n{}",
+            paint(BOLD, format!("{package}, stage {number}: {}", stage.idea))
+        );
+        if let Err(error) = grade(number, &package) {
+            anstream::println!("{error}");
+        }
+        let hint = format!("Waiting for a change in {package}/. Ctrl-C ends this.");
+        anstream::println!("{}", paint(DIM, hint));
+        // What changed while we graded counts as one change.
+        if changes.recv().is_err() {
+            return Err("The watch has ended.".to_string());
+        }
+        while changes.try_recv().is_ok() {}
+    }
+}
+
+fn grade(number: u8, package: &str) -> Result<(), String> {
+    let binary = workspace::build_package(package, false)?;
+    let program = Program::copy_of(&binary)
+        .map_err(|error| format!("Cannot copy {}: {error}", binary.display()))?;
+    let grading = Grading::new(number, package.to_string(), suite::seed()?, Details::Full);
+    let bar = super::grade::bar(grading.so_far().checks.len());
+    let report = grading.run(program, |_| bar.inc(1));
+    bar.finish_and_clear();
+    ending::sweep();
+    format::print(&report);
+    scores::keep(package, &report);
+    Ok(())
+}
