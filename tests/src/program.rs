@@ -142,7 +142,7 @@ impl Program {
             let path = self.path.display();
             io::Error::new(error.kind(), format!("cannot start {path}: {error}"))
         })?;
-        crate::system::limit(child.id() as i32, self.user.is_some());
+        crate::system::limit(child.id() as i32, self.user);
         Ok((child, group))
     }
 

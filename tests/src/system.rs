@@ -19,11 +19,15 @@ pub struct Process {
 mod linux {
     use super::Process;
     use crate::check::Trouble;
+    use crate::program::Account;
     use procfs::net::{TcpNetEntry, TcpState};
     use procfs::process::{self, FDTarget, LimitValue, Limits};
     use procfs::{ProcError, ProcResult};
     use rustix::process::{Pid, Resource, Rlimit};
     use std::collections::{BTreeMap, BTreeSet};
+    use std::io;
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
     use std::time::Duration;
 
     fn broken(error: ProcError) -> Trouble {
@@ -74,31 +78,69 @@ mod linux {
         Ok(descriptors.map_or(0, Iterator::count))
     }
 
-    /// Sets the soft limit on the descriptors of a process; returns what it was before.
-    pub fn limit_descriptors(pid: i32, limit: u64) -> Result<u64, Trouble> {
-        let set = |limit: Rlimit| {
-            rustix::process::prlimit(Pid::from_raw(pid), Resource::Nofile, limit)
-                .map_err(|error| Trouble::Broken(format!("cannot limit descriptors: {error}")))
-        };
+    /// Sets the soft limit on the descriptors of a process, which runs as that user if not as
+    /// us; returns what it was before.
+    pub fn limit_descriptors(pid: i32, limit: u64, user: Option<Account>) -> Result<u64, Trouble> {
         let Some(Limits { max_open_files, .. }) =
             if_there(process::Process::new(pid).and_then(|process| process.limits()))?
         else {
             return Err(Trouble::Broken("the server has ended".to_string()));
         };
-        let maximum = match max_open_files.hard_limit {
+        let known = |value| match value {
             LimitValue::Value(value) => Some(value),
             LimitValue::Unlimited => None,
         };
-        let before = set(Rlimit {
+        let bound = Rlimit {
             current: Some(limit),
-            maximum,
-        })?;
-        Ok(before.current.unwrap_or(u64::MAX))
+            maximum: known(max_open_files.hard_limit),
+        };
+        set_limit(pid, Resource::Nofile, bound, user)
+            .map_err(|error| Trouble::Broken(format!("cannot limit descriptors: {error}")))?;
+        Ok(known(max_open_files.soft_limit).unwrap_or(u64::MAX))
+    }
+
+    /// Sets a limit of a process (prlimit(2)). Even root may be refused for another's process,
+    /// in a container: then prlimit(1) does it, as the user whose process it is.
+    fn set_limit(
+        pid: i32,
+        resource: Resource,
+        bound: Rlimit,
+        user: Option<Account>,
+    ) -> io::Result<()> {
+        let set = rustix::process::prlimit(Pid::from_raw(pid), resource, bound.clone());
+        let (Err(_), Some(user)) = (&set, user) else {
+            return Ok(set.map(|_| ())?);
+        };
+        let name = match resource {
+            Resource::Nofile => "nofile",
+            Resource::Fsize => "fsize",
+            Resource::Core => "core",
+            Resource::Nproc => "nproc",
+            _ => return Err(io::ErrorKind::Unsupported.into()),
+        };
+        let shown =
+            |value: Option<u64>| value.map_or("unlimited".to_string(), |value| value.to_string());
+        let (soft, hard) = (shown(bound.current), shown(bound.maximum));
+        let status = Command::new("prlimit")
+            .uid(user.uid)
+            .gid(user.gid)
+            .args([
+                "--pid",
+                &pid.to_string(),
+                &format!("--{name}={soft}:{hard}"),
+            ])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()?;
+        match status.success() {
+            true => Ok(()),
+            false => Err(io::Error::other(format!("prlimit(1): {status}"))),
+        }
     }
 
     /// Bounds what a program under test may use of the system: no file of its own grows beyond
     /// 1 GiB, it dumps no core, and a user of its own has at most 4096 processes and threads.
-    pub fn limit(pid: i32, own_user: bool) {
+    pub fn limit(pid: i32, user: Option<Account>) {
         let bounds = [
             (Resource::Fsize, 1024 * 1024 * 1024),
             (Resource::Core, 0),
@@ -110,9 +152,9 @@ mod linux {
                 maximum: Some(most),
             };
             // The processes of a user are counted all together, ours too.
-            if own_user || resource != Resource::Nproc {
+            if user.is_some() || resource != Resource::Nproc {
                 // It may have ended by itself.
-                let _ = rustix::process::prlimit(Pid::from_raw(pid), resource, bound);
+                let _ = set_limit(pid, resource, bound, user);
             }
         }
     }
@@ -227,6 +269,7 @@ mod linux {
 mod elsewhere {
     use super::Process;
     use crate::check::Trouble;
+    use crate::program::Account;
     use std::collections::BTreeSet;
     use std::time::Duration;
 
@@ -248,11 +291,15 @@ mod elsewhere {
         unknown()
     }
 
-    pub fn limit_descriptors(_pid: i32, _limit: u64) -> Result<u64, Trouble> {
+    pub fn limit_descriptors(
+        _pid: i32,
+        _limit: u64,
+        _user: Option<Account>,
+    ) -> Result<u64, Trouble> {
         unknown()
     }
 
-    pub fn limit(_pid: i32, _own_user: bool) {}
+    pub fn limit(_pid: i32, _user: Option<Account>) {}
 
     pub fn adopt_orphans() {}
 

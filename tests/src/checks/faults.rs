@@ -297,7 +297,7 @@ fn descriptors_run_out(bench: &Bench) -> Outcome {
     let mut server = bench.start()?;
     server.get("/")?.must_serve(&bench.site.index)?;
     // Input, output, error and the listener: not one more.
-    let limit = system::limit_descriptors(server.pid(), 4)?;
+    let limit = system::limit_descriptors(server.pid(), 4, bench.program.user)?;
     // The number of one more may be taken already, by the accept(2) that waits.
     server.connect()?.finish_sending();
     let mut client = server.connect()?;
@@ -327,7 +327,7 @@ fn descriptors_run_out(bench: &Bench) -> Outcome {
     );
     let rests = busy < WATCHED / 10 && wants < looks * 9 / 10 && log.lines().count() < 100;
     must(rests, "a rest between one failure and the next", received)?;
-    system::limit_descriptors(server.pid(), limit)?;
+    system::limit_descriptors(server.pid(), limit, bench.program.user)?;
     // The client has waited in the backlog, or was turned away; the next one is served.
     client.must_end_within(PATIENCE)?;
     drop(client);

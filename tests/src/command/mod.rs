@@ -4,8 +4,10 @@ mod diff;
 mod fingerprint;
 mod grade;
 mod overview;
+mod package;
 mod run;
 mod scores;
+mod soak;
 mod start;
 mod submission;
 mod submissions;
@@ -70,6 +72,11 @@ enum Command {
         #[arg(long)]
         original: bool,
     },
+    /// Run the suites again and again on a busy machine: their verdicts must never differ.
+    Soak(soak::Options),
+    /// Pack the suite for a course's automation.
+    #[command(subcommand)]
+    Package(package::Kind),
 }
 
 fn stage_number() -> clap::builder::RangedI64ValueParser<u8> {
@@ -89,6 +96,8 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Diff { from, to, mine }) => diff::show(from, to, mine),
         Some(Command::Start { stage }) => start::start(stage),
         Some(Command::Watch { stage, original }) => watch::watch(stage, original),
+        Some(Command::Soak(options)) => soak::soak(&options),
+        Some(Command::Package(kind)) => package::pack(&kind),
     };
     outcome.unwrap_or_else(|error| {
         anstream::eprintln!("{} {error}", paint(RED.bold(), "lab:"));
