@@ -1,0 +1,192 @@
+//! The `lab` command as people call it, in a copy of the workspace.
+
+use assert_cmd::Command;
+use assert_cmd::assert::OutputAssertExt;
+use lab::workspace::{self, STAGES};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::{contains, starts_with};
+use std::fs;
+use std::path::Path;
+use tempfile::TempDir;
+use walkdir::WalkDir;
+
+/// A copy of the workspace, in which a student may begin.
+fn workspace_copy() -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let stages = STAGES.iter().map(|stage| stage.name);
+    for part in ["Cargo.toml", "Cargo.lock", ".cargo", "tests"]
+        .into_iter()
+        .chain(stages)
+    {
+        for entry in WalkDir::new(workspace::root().join(part)) {
+            let entry = entry.unwrap();
+            let name = entry.path().strip_prefix(workspace::root()).unwrap();
+            let place = copy.path().join(name);
+            match entry.file_type().is_dir() {
+                true => fs::create_dir_all(place).unwrap(),
+                false => {
+                    fs::copy(entry.path(), place).unwrap();
+                }
+            }
+        }
+    }
+    copy
+}
+
+/// The command, at home in that workspace.
+fn lab(root: &Path) -> Command {
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
+    lab.env("CARGO_MANIFEST_DIR", root.join("tests"));
+    // What it builds is kept apart from what is under test here.
+    lab.env(
+        "CARGO_TARGET_DIR",
+        workspace::root().join("target/packages"),
+    );
+    lab
+}
+
+#[test]
+fn a_student_finds_the_next_step() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    let mut shown = lab(root).assert().success();
+    for stage in &STAGES {
+        shown = shown.stdout(contains(stage.name).and(contains(stage.idea)));
+    }
+    // In a pipe there is no colour.
+    shown.stdout(
+        contains("Next:")
+            .and(contains("cargo lab run 1"))
+            .and(contains("\x1b").not()),
+    );
+
+    lab(root)
+        .args(["start", "2"])
+        .assert()
+        .success()
+        .stdout(contains("cargo lab watch 2"));
+    lab(root).assert().stdout(contains("make my_stage2 green"));
+    let main = root.join("my_stage2/src/main.rs");
+    fs::write(&main, "// mine").unwrap();
+    let again = lab(root).args(["start", "2"]).assert().failure();
+    again.stderr(contains("my_stage2/ is there already").and(contains("mv my_stage2")));
+    assert_eq!(fs::read_to_string(&main).unwrap(), "// mine");
+
+    // It does not build: the compiler's words are shown, and the reason.
+    let red = lab(root).args(["grade", "2"]).assert().code(1);
+    red.stdout(starts_with("my_stage2 is on its way to stage 2").and(contains("0 of 100 points")));
+
+    fs::copy(root.join("stage1_single/src/main.rs"), &main).unwrap();
+    let red = lab(root).args(["grade", "2"]).assert().code(1);
+    red.stdout(
+        starts_with("my_stage2 is on its way to stage 2: red is expected")
+            .and(contains("silent-clients-hold-nobody-up"))
+            .and(contains("not reached")),
+    );
+    let same = lab(root)
+        .args(["diff", "1", "2", "--mine"])
+        .assert()
+        .success();
+    same.stdout(contains("= src/serve.rs: the same"));
+}
+
+#[test]
+fn a_diff_goes_from_room_to_room() {
+    let root = workspace::root();
+    let diff = lab(root).args(["diff", "1", "2"]).assert().success();
+    diff.stdout(
+        contains("src/serve.rs  +")
+            .and(contains("+fn start_child("))
+            .and(contains("= src/client.rs: the same")),
+    );
+    let missing = lab(root)
+        .args(["diff", "1", "4", "--mine"])
+        .assert()
+        .failure();
+    missing.stderr(contains("cargo lab start 4"));
+}
+
+#[test]
+fn a_list_sums_to_100() {
+    for stage in &STAGES {
+        let mut list = lab(workspace::root());
+        let output = list
+            .args(["grade", &stage.number.to_string(), "--list"])
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (lines, total) = text.trim_end().rsplit_once('\n').unwrap();
+        let points = |line: &str| {
+            line.split_whitespace()
+                .next()
+                .unwrap()
+                .parse::<u32>()
+                .unwrap()
+        };
+        assert_eq!(lines.lines().map(points).sum::<u32>(), 100);
+        assert!(total.starts_with("100  points in"), "{total}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_said_and_named() {
+    let root = workspace::root();
+    for (arguments, code, named) in [
+        (&["grade", "5"][..], 2, "1..=4"),
+        (&["start", "1"], 2, "2..=4"),
+        (&["grade", "1", "--format", "pdf"], 2, "junit"),
+        (&["grade", "1", "--submissions", "/nowhere"], 2, "--output"),
+        (
+            &["grade", "1", "--server", "a", "--submission", "b"],
+            2,
+            "cannot be used with",
+        ),
+        (
+            &[
+                "grade",
+                "1",
+                "--submissions",
+                "/nowhere",
+                "--output",
+                "/proc/x",
+            ],
+            3,
+            "/proc/x",
+        ),
+        (
+            &["grade", "1", "--only", "no-such-check", "--server", "true"],
+            3,
+            "--list",
+        ),
+        (
+            &["grade", "1", "--server", "true", "--user", "no-such-user"],
+            1,
+            "no-such-user",
+        ),
+    ] {
+        let output = lab(root).args(arguments).output().unwrap();
+        let text = String::from_utf8([&output.stdout[..], &output.stderr[..]].concat()).unwrap();
+        output.assert().code(code);
+        assert!(text.contains(named), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn a_server_that_cannot_be_started_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    fs::write(&plain, "text").unwrap();
+    for (path, named) in [
+        (folder.path().join("none"), "There is no program"),
+        (folder.path().to_path_buf(), "is no file"),
+        (plain, "chmod +x"),
+    ] {
+        let mut grade = lab(workspace::root());
+        let refused = grade
+            .args(["grade", "1", "--server"])
+            .arg(&path)
+            .assert()
+            .code(1);
+        refused.stdout(contains(named).and(contains(path.to_string_lossy().into_owned())));
+    }
+}
