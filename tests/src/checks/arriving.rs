@@ -1,8 +1,9 @@
 //! Arriving: a request comes in pieces, with more behind it, or with an end in front of it.
 
-use crate::bench::Bench;
-use crate::check::{COMMON, Check, Outcome};
-use crate::wire::{get, request};
+use crate::bench::{Bench, PATIENCE};
+use crate::check::{COMMON, Check, Outcome, Trouble};
+use crate::wire::{Answer, get, request};
+use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -47,7 +48,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "body-that-nobody-reads",
-        must: "an error answer arrives whole, though a body follows that nobody reads",
+        must: "an error answer arrives whole, though a body that nobody reads follows, or comes late",
         why: "RFC 9112, 9.6: to close with bytes unread resets the connection.",
         hint: "Stop sending, read what still comes, for a bounded time, then close.",
         run: body_that_nobody_reads,
@@ -138,7 +139,38 @@ fn body_that_nobody_reads(bench: &Bench) -> Outcome {
             431,
         ),
     ];
-    must_arrive_whole(bench, &cases, &body)
+    must_arrive_whole(bench, &cases, &body)?;
+    must_take_in_what_comes_late(bench, &body[..100_000])
+}
+
+/// Many clients send all of a body before they look at the answer, and take a reset while
+/// they send for the end of everything.
+fn must_take_in_what_comes_late(bench: &Bench, body: &[u8]) -> Outcome {
+    let server = bench.start()?;
+    let head = request("BREW", "/", &format!("Content-Length: {}\r\n", body.len()));
+    let (early, late) = body.split_at(100);
+    let mut client = server.connect()?;
+    client.send(&[head.as_slice(), early].concat());
+    // Most servers have answered by now, and one may wait for the rest.
+    let (mut bytes, _) = client.read(PATIENCE / 10)?;
+    // That a part met a reset shows with the next one.
+    let taken = late.chunks(10_000).all(|part| {
+        std::thread::sleep(Duration::from_millis(1));
+        client.try_send(part)
+    });
+    if !taken {
+        return Err(Trouble::after(
+            &head,
+            "a server that still takes in a body which is on its way",
+            "a reset while the body was sent",
+        ));
+    }
+    client.finish_sending();
+    bytes.extend(client.read(PATIENCE)?.0);
+    match Answer::parse(&head, &bytes) {
+        Some(answer) => answer.must_have_status(501),
+        None => Err(Trouble::after(&head, "status 501", "no response")),
+    }
 }
 
 fn refused_form(bench: &Bench) -> Outcome {
