@@ -89,7 +89,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "logs-each-request",
-        must: "standard error gets a line with who asked, method, target and status for each request",
+        must: "standard error gets a line for each request: who asked, method, target, status, bytes sent",
         why: "When something is wrong, the log is the only witness.",
         hint: "Write the line when the answer has been sent, in one piece.",
         run: logs_each_request,
@@ -308,19 +308,24 @@ fn own_address() -> SocketAddr {
 
 fn logs_each_request(bench: &Bench) -> Outcome {
     let server = bench.start()?;
-    let (there, missing) = (bench.site.page.target(), format!("/{}", bench.site.name()));
+    // So long that it does not go out at once, and that no other number is the same.
+    let content = bench.site.bytes(200_000 + bench.site.below(100_000));
+    let there = bench.site.add(&bench.site.name(), &content)?.target();
+    let missing = format!("/{}", bench.site.name());
     for (target, status) in [(&there, "200"), (&missing, "404")] {
-        server.get(target)?;
-        let has_status = |line: &str| {
-            // A whole word: the client's port may hold the same digits.
-            let is_status = |word: &str| word == status;
-            line.split(|c: char| !c.is_ascii_alphanumeric())
-                .any(is_status)
+        let answer = server.get(target)?;
+        // Some count the head as well, and some do not.
+        let sizes = [&answer.raw, &answer.content].map(|bytes| bytes.len().to_string());
+        let has_numbers = |line: &str| {
+            // Whole words: the client's port may hold the same digits.
+            let words: Vec<&str> = line.split(|c: char| !c.is_ascii_alphanumeric()).collect();
+            words.contains(&status) && sizes.iter().any(|size| words.contains(&size.as_str()))
         };
         let line = server.logged(&["127.0.0.1", "GET", target])?;
-        let line = line.filter(|line| has_status(line));
+        let line = line.filter(|line| has_numbers(line));
         let expected = format!(
-            "a line on standard error with 127.0.0.1 (who asked), GET, {target} and {status}"
+            "a line on standard error with 127.0.0.1 (who asked), GET, {target}, {status} and {} (bytes sent)",
+            sizes[0]
         );
         must(
             line.is_some(),
