@@ -5,14 +5,14 @@ use crate::bench::{Bench, PATIENCE, wait_for, wait_until};
 use crate::check::{BASIC, COMMON, Check, Outcome, Trouble, must};
 use crate::server::{Server, Start};
 use crate::system;
-use crate::wire::{Answer, Ending, get, post};
+use crate::wire::{Answer, Ending, get, post, strict_fault};
 use std::time::{Duration, Instant};
 
 pub const CHECKS: &[Check] = &[
     Check {
         id: "silent-client-is-cut-off",
         waits: true,
-        must: "a client that says nothing is cut off when `--timeout` has passed, not before",
+        must: "a client that says nothing is closed without a word after `--timeout`, not before",
         why: "Without a bound one client holds a server's place for ever.",
         hint: "Give reading a timeout, and take its end for the end of the connection.",
         run: silent_client_is_cut_off,
@@ -133,13 +133,19 @@ fn silent_client_is_cut_off(bench: &Bench) -> Outcome {
     let server = bench.start_with(Start::impatient())?;
     let since = Instant::now();
     let mut client = server.connect()?;
-    client.must_end_within(LATEST)?;
+    let bytes = client.must_end_within(LATEST)?;
     let passed = since.elapsed();
     drop(client);
     must(
         passed >= TIMEOUT,
         format!("{TIMEOUT:?} of patience"),
         format!("{passed:?}"),
+    )?;
+    // A browser would take it for the answer to what it asks next.
+    must(
+        bytes.is_empty(),
+        "no answer, since nothing was asked",
+        bytes.escape_ascii().to_string(),
     )?;
     server.get("/")?.must_serve(&bench.site.index)
 }
@@ -149,8 +155,14 @@ fn half_a_request_is_cut_off(bench: &Bench) -> Outcome {
     let since = Instant::now();
     let mut client = server.connect()?;
     client.send(b"GET / HTTP/1.1\r\nHost: a\r\n");
-    client.answer()?.must_have_status(408)?;
+    let answer = client.answer()?;
     let passed = since.elapsed();
+    answer.must_have_status(408)?;
+    let fault = strict_fault(&answer.raw).unwrap_or_default();
+    answer.must(
+        fault.is_empty(),
+        format!("a well-formed answer, but {fault}"),
+    )?;
     drop(client);
     must(
         (TIMEOUT..LATEST).contains(&passed),

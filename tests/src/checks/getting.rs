@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, PATIENCE};
 use crate::check::{COMMON, Check, Outcome, Trouble};
-use crate::wire::{Ending, get, strict_fault};
+use crate::wire::{Ending, get, request, strict_fault};
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -189,6 +189,9 @@ fn well_formed_answer(bench: &Bench) -> Outcome {
         get(&missing),
         b"no request\r\n\r\n".to_vec(),
         b"GET / HTTP/3.0\r\n\r\n".to_vec(),
+        request("BREW", "/", ""),
+        get(&format!("/{}", "a".repeat(9_000))),
+        request("GET", "/", &format!("A: {}\r\n", "a".repeat(20_000))),
     ] {
         let answer = server.ask(&request)?;
         if let Some(fault) = strict_fault(&answer.raw) {
