@@ -81,3 +81,16 @@ fn reason_phrase(status: u16) -> &'static str {
         _ => "",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_status_has_its_phrase() {
+        for status in [200, 400, 404, 408, 414, 431, 500, 501, 503, 505] {
+            assert!(!reason_phrase(status).is_empty(), "{status}");
+        }
+        assert_eq!(reason_phrase(404), "Not Found");
+    }
+}

@@ -79,3 +79,17 @@ fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
         _ => anyhow!("Cannot listen on {address}: {error}. Choose another with `--listen`."),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_in_use_is_told_with_the_way_out() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = taken.local_addr().unwrap();
+        let error = bind(address).unwrap_err().to_string();
+        let way_out = "Choose another with `--listen`.";
+        assert_eq!(error, format!("The address {address} is in use. {way_out}"));
+    }
+}

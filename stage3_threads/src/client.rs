@@ -169,3 +169,35 @@ fn log_head(head: &[u8]) {
 pub fn log(line: &str) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    /// What is read as the head of what a client sends before it leaves.
+    fn head_of(sent: &[u8]) -> (Result<bool, u16>, Vec<u8>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        client.write_all(sent).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        let mut reader = BufReader::new(Deadline(&stream, Instant::now() + DRAIN_TIME));
+        let mut head = Vec::new();
+        (read_head(&mut reader, &mut head), head)
+    }
+
+    #[test]
+    fn empty_lines_before_the_request_are_forgiven() {
+        let head = b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n";
+        let sent = [b"\r\n\n".as_slice(), head, b"more"].concat();
+        assert_eq!(head_of(&sent), (Ok(true), head.to_vec()));
+    }
+
+    #[test]
+    fn half_a_head_is_none() {
+        for sent in ["", "\r\n", "GET / HT", "GET / HTTP/1.1\r\nHost: lab\r\n"] {
+            assert_eq!(head_of(sent.as_bytes()).0, Ok(false), "{sent:?}");
+        }
+    }
+}

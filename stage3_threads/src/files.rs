@@ -53,3 +53,23 @@ fn locate(root: &Path, path: &[u8]) -> Option<PathBuf> {
     let real = fs::canonicalize(wanted).ok()?;
     (real.starts_with(root) && real.is_file()).then_some(real)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_root_that_cannot_be_is_told_with_the_reason() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (name, reason) in [
+            ("no-such-folder", "does not exist"),
+            ("Cargo.toml", "is not a folder"),
+            ("Cargo.toml/src", "Cannot open the root folder"),
+        ] {
+            let root = folder.join(name);
+            let error = open_root(&root).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert!(error.contains(&root.display().to_string()), "{error}");
+        }
+    }
+}

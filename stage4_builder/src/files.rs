@@ -90,6 +90,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_root_that_cannot_be_is_told_with_the_reason() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for (name, reason) in [
+            ("no-such-folder", "does not exist"),
+            ("Cargo.toml", "is not a folder"),
+            ("Cargo.toml/src", "Cannot open the root folder"),
+        ] {
+            let root = folder.join(name);
+            let error = open_root(&root).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+            assert!(error.contains(&root.display().to_string()), "{error}");
+        }
+    }
+
+    #[test]
     fn a_path_stays_below_the_root() {
         let root = Path::new("/site");
         for (path, place) in [
@@ -108,6 +123,17 @@ mod tests {
         }
         for path in ["/..", "/../", "/a/../../b", "/a/.."] {
             assert_eq!(locate(root, path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_opened_has_its_status() {
+        for (kind, status) in [
+            (ErrorKind::NotFound, 404),
+            (ErrorKind::PermissionDenied, 403),
+            (ErrorKind::OutOfMemory, 500),
+        ] {
+            assert_eq!(status_for(kind.into()), status, "{kind}");
         }
     }
 }
