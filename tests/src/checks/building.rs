@@ -473,6 +473,11 @@ fn options(bench: &Bench) -> Outcome {
             answer.field("content-length").is_none(),
             "no Content-Length",
         )?;
+        let fault = strict_fault(&answer.raw).unwrap_or_default();
+        answer.must(
+            fault.is_empty(),
+            format!("a well-formed answer, but {fault}"),
+        )?;
     }
     Ok(())
 }

@@ -103,9 +103,9 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "cut-short-and-seen",
         stages: 4..=4,
-        must: "an answer that had to be cut short is shorter than its Content-Length",
+        must: "a file that changes under way makes its answer shorter than Content-Length, never longer",
         why: "RFC 9112, 8: so a client sees that something is missing. Never fill it up.",
-        hint: "Promise the length you see at first, and send no more than there is.",
+        hint: "Promise the length you see at first; send no more than that, nor than there is.",
         needs: &[BASIC, "content-length"],
         run: cut_short_and_seen,
         ..COMMON
@@ -124,6 +124,8 @@ pub const CHECKS: &[Check] = &[
 
 /// What `--timeout` is in these checks.
 const TIMEOUT: Duration = Duration::from_secs(1);
+
+const MEBIBYTE: u64 = 1024 * 1024;
 
 /// How long being cut off may take on a busy machine: less than the 5 seconds of a server
 /// that does not look at `--timeout`.
@@ -347,7 +349,6 @@ fn descriptors_run_out(bench: &Bench) -> Outcome {
 }
 
 fn large_file_needs_no_memory(bench: &Bench) -> Outcome {
-    const MEBIBYTE: u64 = 1024 * 1024;
     let server = bench.start()?;
     let name = bench.site.name();
     bench.site.add_large(&name, 1024 * MEBIBYTE)?;
@@ -374,15 +375,21 @@ fn large_file_needs_no_memory(bench: &Bench) -> Outcome {
     )
 }
 
-/// Asks for a large file, lets it shrink when some of it has come, and reads what comes.
-fn read_shrinking(bench: &Bench, server: &Server) -> Result<(Answer, Ending), Trouble> {
+/// Asks for a large file, gives it another length when some of it has come, and reads what
+/// comes.
+fn read_resized(
+    bench: &Bench,
+    server: &Server,
+    length: u64,
+    other: u64,
+) -> Result<(Answer, Ending), Trouble> {
     let name = bench.site.name();
-    bench.site.add_large(&name, 64 * 1024 * 1024)?;
+    bench.site.add_large(&name, length)?;
     let request = get(&format!("/{name}"));
     let mut client = server.connect()?;
     client.send(&request);
     let (mut bytes, _) = client.read_up_to(1000, PATIENCE)?;
-    bench.site.resize(&name, 100_000)?;
+    bench.site.resize(&name, other)?;
     let (rest, ending) = client.read(PATIENCE)?;
     bytes.extend(rest);
     match Answer::parse(&request, &bytes) {
@@ -393,20 +400,26 @@ fn read_shrinking(bench: &Bench, server: &Server) -> Result<(Answer, Ending), Tr
 
 fn file_that_shrinks(bench: &Bench) -> Outcome {
     let server = bench.start()?;
-    let (answer, ending) = read_shrinking(bench, &server)?;
+    let (answer, ending) = read_resized(bench, &server, 64 * MEBIBYTE, 100_000)?;
     answer.must(ending != Ending::Open, "the end of the connection")?;
     server.get("/")?.must_serve(&bench.site.index)
 }
 
 fn cut_short_and_seen(bench: &Bench) -> Outcome {
     let server = bench.start()?;
-    let (answer, ending) = read_shrinking(bench, &server)?;
+    let promised = |answer: &Answer| answer.field("content-length").and_then(|v| v.parse().ok());
+    let (answer, ending) = read_resized(bench, &server, 64 * MEBIBYTE, 100_000)?;
     answer.must(ending != Ending::Open, "the end of the connection")?;
-    let promised: Option<usize> = answer.field("content-length").and_then(|v| v.parse().ok());
-    let short = promised.is_some_and(|promised| answer.content.len() < promised);
+    let short = promised(&answer).is_some_and(|promised: usize| answer.content.len() < promised);
     answer.must(
         short,
         format!("fewer bytes than promised, not {}", answer.content.len()),
+    )?;
+    // What is there by now may be more than was promised.
+    let (answer, _) = read_resized(bench, &server, 16 * MEBIBYTE, 20 * MEBIBYTE)?;
+    answer.must(
+        promised(&answer) == Some(answer.content.len()),
+        format!("as many bytes as promised, not {}", answer.content.len()),
     )
 }
 
