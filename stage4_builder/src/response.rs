@@ -186,6 +186,7 @@ fn explanation(status: u16) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     /// The lines of a head, but for the date, which changes.
     fn lines(response: Response) -> Vec<String> {
@@ -240,6 +241,7 @@ mod tests {
 
     #[test]
     fn every_error_page_names_its_status_and_a_way_out() {
+        let mut explanations = BTreeSet::new();
         for status in [
             301, 400, 403, 404, 405, 408, 411, 413, 414, 415, 417, 431, 500, 501, 503, 505,
         ] {
@@ -248,6 +250,7 @@ mod tests {
                 panic!("no page for {status}");
             };
             assert!(page.contains(reason_phrase(status)) && page.contains(explanation(status)));
+            assert!(explanations.insert(explanation(status)), "{status}");
         }
     }
 }
