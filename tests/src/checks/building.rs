@@ -11,7 +11,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "content-types",
         stages: 4..=4,
-        must: "the type of a file is told by its extension; text says charset=utf-8",
+        must: "the type of a file is told by its extension; text, and no picture, says charset=utf-8",
         why: "RFC 9110, 8.3: without it a browser must guess, or shows a picture as text.",
         hint: "A table from extension to media type, as registered with IANA.",
         weight: 3,
@@ -289,9 +289,14 @@ fn must_have_type_of(answer: &Answer, extension: &str) -> Outcome {
         true => format!("{}; charset=utf-8", known[0]),
         false => known[0].clone(),
     };
-    let is_text = media_type.starts_with("text/");
-    let right = known.iter().any(|known| known == media_type)
-        && (!is_text || parameters.trim().replace('"', "") == "charset=utf-8");
+    let of = |kinds: &[&str]| kinds.iter().any(|kind| media_type.starts_with(kind));
+    let right_charset = match media_type {
+        _ if of(&["text/"]) => parameters.trim().replace('"', "") == "charset=utf-8",
+        // XML is written in characters.
+        "image/svg+xml" => true,
+        _ => !of(&["image/", "audio/", "video/", "font/"]) || !parameters.contains("charset"),
+    };
+    let right = known.iter().any(|known| known == media_type) && right_charset;
     answer.must(right, format!("the field `Content-Type: {wanted}`"))
 }
 
