@@ -131,6 +131,13 @@ fn kill_group(group: i32) {
     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
 }
 
+/// Does something while no process is started: a program that is being written could not be
+/// started if another process, just begun, still held it open for a moment (execve(2), ETXTBSY).
+pub fn while_nothing_starts<T>(work: impl FnOnce() -> T) -> T {
+    let _groups = locked(&GROUPS);
+    work()
+}
+
 /// A temporary folder that vanishes with this value.
 #[derive(Debug)]
 pub struct Folder(PathBuf);

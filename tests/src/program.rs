@@ -3,7 +3,7 @@
 //! It may be anybody's: so it sees little of the harness's environment, leads a process group
 //! of its own, and is ended, with all that it has started, whatever happens.
 
-use crate::ending::{Folder, Group};
+use crate::ending::{self, Folder, Group};
 use nix::unistd::{Gid, Uid, User};
 use std::env;
 use std::ffi::OsString;
@@ -103,7 +103,7 @@ impl Program {
         let copy = folder
             .path()
             .join(binary.file_name().unwrap_or(binary.as_os_str()));
-        fs::copy(binary, &copy)?;
+        ending::while_nothing_starts(|| fs::copy(binary, &copy))?;
         fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
         Ok(Program {
             home: Some(Arc::new(folder)),

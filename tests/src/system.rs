@@ -107,7 +107,7 @@ mod linux {
         bound: Rlimit,
         user: Option<Account>,
     ) -> io::Result<()> {
-        let set = rustix::process::prlimit(Pid::from_raw(pid), resource, bound.clone());
+        let set = rustix::process::prlimit(Pid::from_raw(pid), resource, bound);
         let (Err(_), Some(user)) = (&set, user) else {
             return Ok(set.map(|_| ())?);
         };
