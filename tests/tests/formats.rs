@@ -16,6 +16,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+/// Grades something, into a report.
+type Make = fn() -> Result<Report, Failed>;
+
 /// The formats for programs, and the schema of each that has one.
 const FORMATS: [(&str, Format, Option<&str>); 5] = [
     ("json", Format::Json, Some("tests/schema/grade-v1.json")),
@@ -46,7 +49,7 @@ fn main() -> ExitCode {
         eprintln!("The readers are missing. Install them: tests/readers/install");
         return ExitCode::FAILURE;
     }
-    let cases: [(&str, fn() -> Result<Report, Failed>); 7] = [
+    let cases: [(&str, Make); 7] = [
         ("a-right-server", a_right_server),
         ("a-server-that-never-starts", a_server_that_never_starts),
         ("a-program-that-is-not-there", a_program_that_is_not_there),
