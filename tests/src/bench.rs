@@ -64,18 +64,21 @@ impl Bench {
 }
 
 /// Looks again and again until something is there, at most for `limit`. For what no event
-/// tells: the state of another process.
+/// tells: the state of another process. The pauses grow with the time that has passed; the
+/// last look begins when that time is up, however long a look takes on a busy machine.
 pub fn wait_for<T>(
     limit: Duration,
     mut look: impl FnMut() -> Result<Option<T>, Trouble>,
 ) -> Result<Option<T>, Trouble> {
-    let deadline = Instant::now() + limit;
+    let since = Instant::now();
     loop {
+        let passed = since.elapsed();
         let found = look()?;
-        if found.is_some() || Instant::now() > deadline {
+        if found.is_some() || passed >= limit {
             return Ok(found);
         }
-        std::thread::sleep(Duration::from_millis(5));
+        let pause = (passed / 10).clamp(Duration::from_millis(2), Duration::from_millis(100));
+        std::thread::sleep(pause.min(limit - passed));
     }
 }
 

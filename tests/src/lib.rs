@@ -9,6 +9,7 @@
 //! - [`grade`] runs a stage's suite on one program; [`report`] is what comes of it, and
 //!   [`mod@format`] how it leaves the house.
 //! - [`command`] is `cargo lab`.
+//! - [`faulty`] is a server with one fault at a time, which shows that checks can fail.
 
 pub mod bench;
 pub mod check;
@@ -16,6 +17,7 @@ pub mod checks;
 pub mod command;
 pub mod ending;
 pub mod explain;
+pub mod faulty;
 pub mod format;
 pub mod grade;
 pub mod paint;

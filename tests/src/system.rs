@@ -20,7 +20,6 @@ mod linux {
     use super::Process;
     use crate::check::Trouble;
     use crate::program::Account;
-    use procfs::net::{TcpNetEntry, TcpState};
     use procfs::process::{self, FDTarget, LimitValue, Limits};
     use procfs::{ProcError, ProcResult};
     use rustix::process::{Pid, Resource, Rlimit};
@@ -235,33 +234,51 @@ mod linux {
         Ok(status.and_then(|status| status.vmhwm).unwrap_or(0) * 1024)
     }
 
-    /// The server's end of the connection between these ports.
-    fn entry(server: u16, client: u16) -> Result<Option<TcpNetEntry>, Trouble> {
-        let entries = procfs::net::tcp().map_err(broken)?;
-        Ok(entries.into_iter().find(|entry| {
-            entry.local_address.port() == server && entry.remote_address.port() == client
-        }))
+    /// A TCP socket as a line of /proc/net/tcp tells of it (proc_net(5)).
+    struct TcpSocket {
+        state: u8,
+        inode: u64,
+    }
+
+    /// The state of a socket that listens.
+    const LISTEN: u8 = 0x0A;
+
+    /// The socket with these local and remote ports. Many thousand connections fade on a
+    /// machine that runs suites: only the line that is wanted is taken apart.
+    fn socket(local: u16, remote: u16) -> Result<Option<TcpSocket>, Trouble> {
+        let text = std::fs::read_to_string("/proc/net/tcp")?;
+        let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
+        let line = text.lines().find(|line| {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let mut next_ends_in =
+                |port: &str| words.next().is_some_and(|word| word.ends_with(port));
+            next_ends_in(&local) && next_ends_in(&remote)
+        });
+        let Some(line) = line else {
+            return Ok(None);
+        };
+        let words: Vec<&str> = line.split_ascii_whitespace().collect();
+        let state = words
+            .get(3)
+            .and_then(|word| u8::from_str_radix(word, 16).ok());
+        let inode = words.get(9).and_then(|word| word.parse().ok());
+        match (state, inode) {
+            (Some(state), Some(inode)) => Ok(Some(TcpSocket { state, inode })),
+            _ => Err(Trouble::Broken(format!(
+                "/proc/net/tcp has the line {line}"
+            ))),
+        }
     }
 
     /// The inode of the server's socket for the connection between these ports.
     pub fn socket_of(server: u16, client: u16) -> Result<Option<u64>, Trouble> {
-        Ok(entry(server, client)?.map(|entry| entry.inode))
-    }
-
-    /// Whether the server has closed its end of the connection between these ports.
-    pub fn has_closed(server: u16, client: u16) -> Result<bool, Trouble> {
-        let open =
-            |entry: TcpNetEntry| matches!(entry.state, TcpState::Established | TcpState::CloseWait);
-        Ok(!entry(server, client)?.is_some_and(open))
+        Ok(socket(server, client)?.map(|socket| socket.inode))
     }
 
     /// The inode of the socket that listens on that port.
     pub fn listener(port: u16) -> Result<Option<u64>, Trouble> {
-        let entries = procfs::net::tcp().map_err(broken)?;
-        let listening = |entry: &TcpNetEntry| {
-            entry.state == TcpState::Listen && entry.local_address.port() == port
-        };
-        Ok(entries.into_iter().find(listening).map(|entry| entry.inode))
+        let listening = socket(port, 0)?.filter(|socket| socket.state == LISTEN);
+        Ok(listening.map(|socket| socket.inode))
     }
 }
 
@@ -324,10 +341,6 @@ mod elsewhere {
     }
 
     pub fn socket_of(_server: u16, _client: u16) -> Result<Option<u64>, Trouble> {
-        unknown()
-    }
-
-    pub fn has_closed(_server: u16, _client: u16) -> Result<bool, Trouble> {
         unknown()
     }
 

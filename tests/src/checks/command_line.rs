@@ -1,6 +1,6 @@
 //! The command line: options, start-up errors, the line that announces the server, the log.
 
-use crate::bench::{Bench, PATIENCE};
+use crate::bench::{Bench, PATIENCE, wait_until};
 use crate::check::{COMMON, Check, Outcome, Trouble, must};
 use crate::server::Start;
 use crate::wire::get;
@@ -360,6 +360,16 @@ fn verbose_shows_the_head(bench: &Bench) -> Outcome {
         "the second request in the log",
         "none",
     )?;
+    // The line that tells how it was answered comes last. No verdict hangs on it.
+    let is_told = |log: &str| {
+        log.lines()
+            .filter(|line| line.contains("127.0.0.1"))
+            .count()
+            >= 2
+    };
+    wait_until(PATIENCE, || {
+        Ok(is_told(&String::from_utf8_lossy(&server.log())))
+    })?;
     let log = server.log();
     let control = |byte: &u8| byte.is_ascii_control() && !b"\n\t".contains(byte);
     let received = format!("{}", log.escape_ascii());

@@ -120,8 +120,12 @@ fn sixty_four_at_once(bench: &Bench) -> Outcome {
 /// The process, other than the server itself, that holds a client's connection.
 fn holder(server: &Server, client: &Client) -> Result<Process, Trouble> {
     let (server_port, port) = (server.address.port(), client.port()?);
+    // Until it is accepted, a socket has no inode.
+    let socket = wait_for(PATIENCE, || {
+        Ok(system::socket_of(server_port, port)?.filter(|inode| *inode != 0))
+    })?;
     let found = wait_for(PATIENCE, || {
-        let Some(socket) = system::socket_of(server_port, port)? else {
+        let Some(socket) = socket else {
             return Ok(None);
         };
         for child in system::children(server.pid())? {
