@@ -65,7 +65,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "no-descriptor-leaks",
         waits: true,
-        must: "500 requests leave no descriptor behind",
+        must: "100 requests leave no descriptor behind",
         why: "Each process has a bounded number of descriptors: a leak ends every server.",
         hint: "Close the socket and the file on every way out, after errors as well.",
         linux_only: true,
@@ -292,7 +292,7 @@ fn no_descriptor_leaks(bench: &Bench) -> Outcome {
     // The first requests may open what stays open.
     ask(8)?;
     let before = system::descriptors(server.pid())?;
-    ask(500)?;
+    ask(100)?;
     let mut after = 0;
     wait_until(PATIENCE, || {
         after = system::descriptors(server.pid())?;
