@@ -3,6 +3,7 @@
 
 use crate::bench::Bench;
 use crate::check::{BASIC, COMMON, Check, Outcome, must};
+use crate::server::Server;
 use crate::site::File;
 use crate::wire::{Answer, get, post, request, strict_fault};
 use std::time::{Duration, SystemTime};
@@ -300,6 +301,39 @@ fn must_have_type_of(answer: &Answer, extension: &str) -> Outcome {
     answer.must(right, format!("the field `Content-Type: {wanted}`"))
 }
 
+/// Fails unless a file of that name has the type that the server gives to a plain name with
+/// this extension, and has one at all. Whether it is the right one is for `content-types` to
+/// say.
+fn must_be_typed_like(bench: &Bench, server: &Server, name: &str, extension: &str) -> Outcome {
+    let plain = add(bench, &format!("{}.{extension}", bench.site.name()))?;
+    let plain = server.get(&plain.target())?;
+    let wanted = plain.field("content-type").unwrap_or_default();
+    // One type for all would be right by chance.
+    let picture = add(bench, &format!("{}.png", bench.site.name()))?;
+    let other = server.get(&picture.target())?;
+    let tells = !wanted.is_empty() && other.field("content-type") != Some(wanted);
+    plain.must(
+        tells,
+        format!("a Content-Type that tells {extension} from png"),
+    )?;
+    let answer = server.get(&add(bench, name)?.target())?;
+    answer.must_have_status(200)?;
+    answer.must_have_field("Content-Type", wanted)
+}
+
+/// What is behind the host in a `Location`: a path may stand there alone, or behind the host
+/// that was asked.
+fn behind_the_host<'a>(location: &'a str, server: &Server) -> &'a str {
+    let port = server.address.port();
+    let hosts = [
+        format!("http://localhost:{port}/"),
+        "http://localhost/".to_string(),
+        format!("http://{}/", server.address),
+    ];
+    let host = hosts.iter().find(|host| location.starts_with(*host));
+    host.map_or(location, |host| &location[host.len() - 1..])
+}
+
 fn add(bench: &Bench, name: &str) -> std::io::Result<File> {
     bench.site.add(name, &bench.site.bytes(20))
 }
@@ -338,7 +372,7 @@ fn extension_behind_the_last_dot(bench: &Bench) -> Outcome {
         (format!("{name}.html/a.b.txt"), "txt"),
         (format!("{name}.tar.gz"), "gz"),
     ] {
-        must_be_typed(&server.get(&add(bench, &name)?.target())?, extension)?;
+        must_be_typed_like(bench, &server, &name, extension)?;
     }
     let plain = add(bench, &format!("{name}.png/plain"))?;
     let answer = server.get(&plain.target())?;
@@ -348,8 +382,8 @@ fn extension_behind_the_last_dot(bench: &Bench) -> Outcome {
 fn extension_in_upper_case(bench: &Bench) -> Outcome {
     let server = bench.start()?;
     for (written, extension) in [("JPG", "jpg"), ("Html", "html"), ("CSS", "css")] {
-        let file = add(bench, &format!("{}.{written}", bench.site.name()))?;
-        must_be_typed(&server.get(&file.target())?, extension)?;
+        let name = format!("{}.{written}", bench.site.name());
+        must_be_typed_like(bench, &server, &name, extension)?;
     }
     Ok(())
 }
@@ -545,6 +579,10 @@ fn error_pages(bench: &Bench) -> Outcome {
         (private.target(), 403, &site.forbidden),
     ] {
         let answer = server.get(&target)?;
+        // A server that shows private files is what `private-file` finds.
+        if status == 403 && answer.status == 200 {
+            break;
+        }
         answer.must_have_status(status)?;
         answer.must_have_content(&page.content)?;
         must_have_type_of(&answer, "html")?;
@@ -557,13 +595,21 @@ fn error_pages(bench: &Bench) -> Outcome {
     Ok(())
 }
 
+fn must_lead_to(answer: &Answer, server: &Server, path: &str) -> Outcome {
+    let location = answer.field("location").unwrap_or_default();
+    answer.must(
+        behind_the_host(location, server) == path,
+        format!("the field `Location: {path}`"),
+    )
+}
+
 fn folder_without_slash(bench: &Bench) -> Outcome {
     let server = bench.start()?;
     let (folder, _) = bench.site.nested.name.split_once('/').unwrap_or_default();
     for query in ["", "?a=b&c=%20"] {
         let answer = server.get(&format!("/{folder}{query}"))?;
         answer.must_have_status(301)?;
-        answer.must_have_field("Location", &format!("/{folder}/{query}"))?;
+        must_lead_to(&answer, &server, &format!("/{folder}/{query}"))?;
     }
     let spaced = bench
         .site
@@ -572,7 +618,7 @@ fn folder_without_slash(bench: &Bench) -> Outcome {
     let answer = server.get(&format!("/{folder}%20%E4%BD%A0"))?;
     answer.must_have_status(301)?;
     let location = format!("/{folder}%20%E4%BD%A0/");
-    answer.must_have_field("Location", &location)?;
+    must_lead_to(&answer, &server, &location)?;
     server.get(&location)?.must_serve(&spaced.content)
 }
 
@@ -595,13 +641,18 @@ fn no_redirect_elsewhere(bench: &Bench) -> Outcome {
     ] {
         let answer = server.get(&target)?;
         let location = answer.field("location").unwrap_or("/");
-        let inside = location.starts_with('/') && !location[1..].starts_with(['/', '\\']);
-        answer.must(inside, "a Location below the root of this host, or none")?;
+        let path = behind_the_host(location, &server);
+        let named = path.len() < location.len();
+        let inside = path.starts_with('/') && !path[1..].starts_with(['/', '\\']);
+        answer.must(
+            named || inside,
+            "a Location below the root of this host, or none",
+        )?;
         answer.must(
             answer.field("x-lab").is_none(),
             "no field of the client's making",
         )?;
-        let fault = strict_fault(&answer.raw).unwrap_or_default();
+        let fault = fault_beside_version(&answer).unwrap_or_default();
         answer.must(
             fault.is_empty(),
             format!("a well-formed answer, but {fault}"),
@@ -888,33 +939,30 @@ fn errors_are_well_formed(bench: &Bench) -> Outcome {
         .site
         .add_page(&format!("{}.html", bench.site.name()))?;
     bench.site.set_mode(&private.name, 0o600)?;
-    for (request, status) in [
-        (b"garbage\r\n\r\n".to_vec(), 400),
-        (get("/%"), 400),
-        (get(&format!("/{}", bench.site.name())), 404),
-        (request("PUT", "/", ""), 405),
-        (get(&private.target()), 403),
-        (request("POST", "/MyForm.html", FORM), 411),
-        (
-            request(
-                "POST",
-                "/MyForm.html",
-                &format!("{FORM}Content-Length: 65537\r\n"),
-            ),
-            413,
+    for request in [
+        b"GET / / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec(),
+        get("/%"),
+        get(&format!("/{}", bench.site.name())),
+        request("PUT", "/", ""),
+        get(&private.target()),
+        request("POST", "/MyForm.html", FORM),
+        request(
+            "POST",
+            "/MyForm.html",
+            &format!("{FORM}Content-Length: 65537\r\n"),
         ),
-        (
-            request("POST", "/MyForm.html", "Content-Length: 0\r\n"),
-            415,
-        ),
-        (get(&format!("/{}", "a".repeat(9000))), 414),
-        (request("GET", "/", "Expect: a\r\n"), 417),
-        (request("BREW", "/", ""), 501),
-        (b"GET / HTTP/2.0\r\n\r\n".to_vec(), 505),
+        request("POST", "/MyForm.html", "Content-Length: 0\r\n"),
+        get(&format!("/{}", "a".repeat(9000))),
+        request("GET", "/", "Expect: a\r\n"),
+        request("BREW", "/", ""),
+        b"GET / HTTP/2.0\r\n\r\n".to_vec(),
     ] {
         let answer = server.ask(&request)?;
-        answer.must_have_status(status)?;
-        let fault = strict_fault(&answer.raw).unwrap_or_default();
+        // Which of these are errors, and which, is for other checks to say.
+        if answer.status < 400 {
+            continue;
+        }
+        let fault = fault_beside_version(&answer).unwrap_or_default();
         answer.must(
             fault.is_empty(),
             format!("a well-formed answer, but {fault}"),
@@ -923,4 +971,14 @@ fn errors_are_well_formed(bench: &Bench) -> Outcome {
         answer.must_have_field("Content-Length", &answer.content.len().to_string())?;
     }
     Ok(())
+}
+
+/// What breaks the specification in an answer, but for its version, which is for
+/// `well-formed-answer` to look at.
+fn fault_beside_version(answer: &Answer) -> Option<String> {
+    let mut raw = answer.raw.clone();
+    if raw.starts_with(b"HTTP/1.0 ") {
+        raw[7] = b'1';
+    }
+    strict_fault(&raw)
 }
