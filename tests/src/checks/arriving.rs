@@ -2,7 +2,7 @@
 
 use crate::bench::{Bench, PATIENCE};
 use crate::check::{COMMON, Check, Outcome, Trouble};
-use crate::wire::{Answer, get, request};
+use crate::wire::{Ending, get, request};
 use std::time::Duration;
 
 pub const CHECKS: &[Check] = &[
@@ -139,7 +139,18 @@ fn body_that_nobody_reads(bench: &Bench) -> Outcome {
     // Which status each must have is for other checks to say: here it must arrive.
     let server = bench.start()?;
     for head in &heads {
-        server.ask(&[head.as_slice(), &body].concat())?;
+        let sent = [head.as_slice(), &body].concat();
+        let mut client = server.connect()?;
+        client.send(&sent);
+        let (bytes, ending) = client.read(PATIENCE)?;
+        if bytes.is_empty() || ending == Ending::Reset {
+            let received = format!("{} bytes of an answer; {ending}", bytes.len());
+            return Err(Trouble::after(
+                &sent,
+                "a whole answer, and no reset",
+                received,
+            ));
+        }
     }
     server.get("/")?.must_serve(&bench.site.index)?;
     must_take_in_what_comes_late(bench, &body[..100_000])
