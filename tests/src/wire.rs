@@ -133,6 +133,16 @@ impl Client {
         most: usize,
         limit: Duration,
     ) -> Result<(Vec<u8>, Ending), Trouble> {
+        self.read_until(most, limit, |_| false)
+    }
+
+    /// The same, or until what has come is enough.
+    fn read_until(
+        &mut self,
+        most: usize,
+        limit: Duration,
+        mut enough: impl FnMut(&[u8]) -> bool,
+    ) -> Result<(Vec<u8>, Ending), Trouble> {
         if Instant::now() > self.deadline {
             let received = "it was too slow at each turn, and had to be given up";
             return Err(Trouble::failed("answers without delay", received));
@@ -142,7 +152,7 @@ impl Client {
         let mut chunk = vec![0; 64 * 1024];
         let ending = loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || bytes.len() >= most {
+            if left.is_zero() || bytes.len() >= most || enough(&bytes) {
                 break Ending::Open;
             }
             self.stream.set_read_timeout(Some(left))?;
@@ -163,7 +173,18 @@ impl Client {
 
     /// Reads one whole answer.
     pub fn answer(&mut self) -> Result<Answer, Trouble> {
-        let (raw, ending) = self.read(PATIENCE)?;
+        let mut whole = None;
+        let (mut raw, mut ending) = self.read_until(usize::MAX, PATIENCE, |bytes| {
+            whole = whole.or_else(|| length_of_answer(bytes));
+            whole.is_some_and(|whole| bytes.len() >= whole)
+        })?;
+        if whole.is_some_and(|whole| raw.len() >= whole) && ending == Ending::Open {
+            // It is all there. A server that does not close behind it is not waited for: that
+            // it must is for `connection-close` to say.
+            let (more, then) = self.read(PARTING)?;
+            raw.extend(more);
+            ending = then;
+        }
         let expected = "a response, and the end of the connection behind it";
         match Answer::parse(&self.sent, &raw) {
             _ if ending == Ending::Reset => Err(self.trouble(expected, "a reset after", &raw)),
@@ -315,6 +336,18 @@ impl Answer {
         let found = self.field(&name.to_ascii_lowercase());
         self.must(found == Some(value), format!("the field `{name}: {value}`"))
     }
+}
+
+/// How long to wait for the close behind a whole answer.
+const PARTING: Duration = Duration::from_millis(100);
+
+/// How long an answer will be in all, once its head is there and if that tells.
+fn length_of_answer(raw: &[u8]) -> Option<usize> {
+    let (head, _) = split_head(raw);
+    let whole = head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n");
+    let answer = Answer::parse(b"", head).filter(|_| whole)?;
+    let length: usize = answer.field("content-length")?.parse().ok()?;
+    head.len().checked_add(length)
 }
 
 /// The head, as far as its empty line or the end, and what follows.
