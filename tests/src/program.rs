@@ -3,7 +3,9 @@
 //! It may be anybody's: so it sees little of the harness's environment, leads a process group
 //! of its own, and is ended, with all that it has started, whatever happens.
 
+use crate::check::Trouble;
 use crate::ending::{self, Folder, Group};
+use nix::errno::Errno;
 use nix::unistd::{Gid, Uid, User};
 use std::env;
 use std::ffi::OsString;
@@ -130,7 +132,8 @@ impl Program {
     }
 
     /// Starts it with these options, in a process group of its own.
-    pub fn start(&self, options: &[OsString]) -> io::Result<(Child, Group)> {
+    /// What the system refuses to start is the program's fault.
+    pub fn start(&self, options: &[OsString]) -> Result<(Child, Group), Trouble> {
         let mut command = self.command();
         command.args(options);
         let started = Group::start(|| {
@@ -138,17 +141,30 @@ impl Program {
             let pid = child.id();
             Ok((child, pid))
         });
-        let (child, group) = started.map_err(|error| {
-            let path = self.path.display();
-            io::Error::new(error.kind(), format!("cannot start {path}: {error}"))
-        })?;
+        let (child, group) = started.map_err(|error| self.not_started(&error))?;
         crate::system::limit(child.id() as i32, self.user);
         Ok((child, group))
     }
 
+    fn not_started(&self, error: &io::Error) -> Trouble {
+        let refusal = format!("{} cannot be started: {error}", self.path.display());
+        match Errno::from_raw(error.raw_os_error().unwrap_or(0)) {
+            Errno::ENOEXEC => {
+                let hint = "a script needs a first line such as #!/bin/sh";
+                Trouble::failed("a program", format!("{refusal}; {hint}"))
+            }
+            Errno::ENOENT => {
+                let hint = "there is no such file, or what its first line names is not there";
+                Trouble::failed("a program", format!("{refusal}; {hint}"))
+            }
+            Errno::EACCES => Trouble::failed("a program", refusal),
+            _ => Trouble::Broken(refusal),
+        }
+    }
+
     /// Starts it with these options and waits for its end, at most for `limit`; then it is
     /// killed. What it writes is kept up to a bound.
-    pub fn run(&self, options: &[&str], limit: Duration) -> io::Result<Output> {
+    pub fn run(&self, options: &[&str], limit: Duration) -> Result<Output, Trouble> {
         let options: Vec<OsString> = options.iter().map(OsString::from).collect();
         let (mut child, group) = self.start(&options)?;
         let (stdout, stderr) = (Kept::default(), Kept::default());

@@ -1,6 +1,6 @@
 //! A server under test: started, watched, and ended whatever happens.
 
-use crate::bench::{PATIENCE, wait_for};
+use crate::bench::{CHECK_LIMIT, PATIENCE, STARTING, wait_for};
 use crate::check::{Outcome, Trouble, must};
 use crate::ending::Group;
 use crate::program::{Kept, Program, collect};
@@ -9,7 +9,7 @@ use crate::wire::{Answer, Client, get};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -69,13 +69,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a program and waits until it says that it serves. Its clients fail the check at
-    /// the deadline.
+    /// Starts a program and waits until it says that it serves. From then on its clients have
+    /// [`CHECK_LIMIT`] in all.
     pub fn start(
         program: &Program,
         site: &Site,
         start: Start,
-        deadline: Instant,
         log: Kept,
     ) -> Result<Server, Trouble> {
         let mut options: Vec<OsString> = vec![
@@ -98,11 +97,12 @@ impl Server {
             address: start.listen,
             announcement: String::new(),
             secret: site.secret.content.clone().into(),
-            deadline,
+            deadline: Instant::now(),
             lines: Mutex::new(lines),
             log,
         };
         server.address = server.announced()?;
+        server.deadline = Instant::now() + CHECK_LIMIT;
         Ok(server)
     }
 
@@ -110,12 +110,12 @@ impl Server {
     fn announced(&mut self) -> Result<SocketAddr, Trouble> {
         let expected = "the line `Serving DIR at http://ADDR:PORT/` on standard output";
         let lines = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let line = match lines.recv_timeout(PATIENCE) {
+        let line = match lines.recv_timeout(STARTING) {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
                 return Err(Trouble::failed(
                     expected,
-                    format!("nothing within {PATIENCE:?}"),
+                    format!("nothing within {STARTING:?}"),
                 ));
             }
             Err(RecvTimeoutError::Disconnected) => {
@@ -243,14 +243,18 @@ fn lines(stream: Option<impl Read + Send + 'static>) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     if let Some(stream) = stream {
         thread::spawn(move || {
-            for line in BufReader::new(stream.take(OUTPUT_LIMIT))
-                .lines()
-                .map_while(Result::ok)
-            {
-                if sender.send(line).is_err() {
-                    return;
+            let mut stream = BufReader::new(stream);
+            let mut kept = stream.by_ref().take(OUTPUT_LIMIT);
+            let mut line = Vec::new();
+            while let Ok(1..) = kept.read_until(b'\n', &mut line) {
+                let text = String::from_utf8_lossy(line.trim_ascii_end()).into_owned();
+                line.clear();
+                if sender.send(text).is_err() {
+                    break;
                 }
             }
+            // What comes after is thrown away, so that the writer is never held up.
+            let _ = io::copy(&mut stream, &mut io::sink());
         });
     }
     receiver

@@ -27,7 +27,7 @@ const DESCRIPTORS: u64 = 8192;
 
 /// How long to wait for the next verdict before the harness gives itself up. A check ends
 /// itself long before.
-const STALLED: Duration = Duration::from_secs(90);
+const STALLED: Duration = Duration::from_secs(120);
 
 /// What a check found.
 #[derive(Clone, Debug)]

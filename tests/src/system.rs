@@ -56,10 +56,14 @@ mod linux {
 
     /// The processes of a process group, but for the one that leads it.
     pub fn children(group: i32) -> Result<Vec<Process>, Trouble> {
+        let us = std::process::id() as i32;
         let mut children = Vec::new();
         for entry in process::all_processes().map_err(broken)? {
             let stat = if_there(entry.and_then(|process| process.stat()))?;
-            if let Some(stat) = stat.filter(|stat| stat.pgrp == group && stat.pid != group) {
+            // An orphan that has ended is a child of ours by adoption: nobody but us is to ask.
+            let ours = |stat: &process::Stat| stat.state == 'Z' && stat.ppid == us;
+            let in_group = |stat: &process::Stat| stat.pgrp == group && stat.pid != group;
+            if let Some(stat) = stat.filter(|stat| in_group(stat) && !ours(stat)) {
                 children.push(Process {
                     pid: stat.pid,
                     zombie: stat.state == 'Z',

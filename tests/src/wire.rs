@@ -195,7 +195,7 @@ impl Client {
             }
             None => Err(self.trouble(
                 expected,
-                "no response; the connection was closed after",
+                "no answer with a status line; the connection was closed after",
                 &raw,
             )),
             Some(answer) if ending == Ending::Open && !answer.is_complete() => {

@@ -195,3 +195,40 @@ fn in_a_class_each_costs_itself_only() {
     assert_eq!(read("good").started, before[0]);
     assert_ne!(read("hangs").started, before[1]);
 }
+
+/// A server that is right by chance only: its points are for its command line, which is right.
+#[test]
+fn a_cheat_gets_no_points_for_what_it_pretends() {
+    let folder = tempfile::tempdir().unwrap();
+    for (stage, most) in [("1", 15), ("4", 10)] {
+        for fault in [
+            "hello-to-all",
+            "canned-page",
+            "index-for-all",
+            "content-by-name",
+            "not-found-for-all",
+            "bad-request-for-all",
+            "answers-unread",
+        ] {
+            let output = folder.path().join(format!("{stage}-{fault}.json"));
+            let mut lab = lab();
+            lab.args(["grade", stage, "--format", "json", "--output"]);
+            lab.arg(&output)
+                .args(["--server", env!("CARGO_BIN_EXE_faulty"), "--"]);
+            lab.args(["--stage", stage, "--fault", fault]);
+            assert_eq!(lab.output().unwrap().status.code(), Some(1));
+            let report: Report = serde_json::from_slice(&fs::read(&output).unwrap()).unwrap();
+            let named = { report.checks.iter() }.find(|line| line.id == "named-file");
+            assert_eq!(
+                named.unwrap().status,
+                Status::Failed,
+                "stage {stage}, {fault}"
+            );
+            assert!(
+                report.score <= most,
+                "stage {stage}, {fault}: {} points",
+                report.score
+            );
+        }
+    }
+}

@@ -6,6 +6,7 @@ use crate::check::{BASIC, COMMON, Check, Outcome, must};
 use crate::server::Server;
 use crate::site::File;
 use crate::wire::{Answer, get, post, request, strict_fault};
+use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
 pub const CHECKS: &[Check] = &[
@@ -537,6 +538,10 @@ fn private_file(bench: &Bench) -> Outcome {
             .windows(file.content.len())
             .any(|part| part == file.content);
         answer.must(!told, "an answer without the file's content")?;
+        // A link to it may say what it likes: the file is asked.
+        let link = bench.site.name();
+        symlink(bench.site.path(&file.name), bench.site.path(&link))?;
+        server.get(&format!("/{link}"))?.must_have_status(403)?;
         bench.site.set_mode(&file.name, 0o604)?;
         server.get(&file.target())?.must_serve(&file.content)?;
     }

@@ -88,7 +88,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "mutations",
-        must: "500 requests with random faults are each answered or closed; the server goes on",
+        must: "300 requests with random faults are each answered or closed; the server goes on",
         why: "Nobody thinks of every fault: chance thinks of more.",
         hint: "No client may end the server: look for what panics or stops.",
         run: mutations,
@@ -301,7 +301,7 @@ fn mutate(bench: &Bench, mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 fn mutations(bench: &Bench) -> Outcome {
-    const COUNT: usize = 500;
+    const COUNT: usize = 300;
     const CLIENTS: usize = 4;
     let server = bench.start()?;
     let fields = "Content-Length: 3\r\nContent-Type: text/plain\r\nExpect: 100-continue\r\n";

@@ -97,7 +97,7 @@ fn one_process_only(bench: &Bench) -> Outcome {
     must(
         children == 0,
         "no other process",
-        format!("{children} children"),
+        format!("{children} more, besides the server itself"),
     )
 }
 

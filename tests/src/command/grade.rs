@@ -13,7 +13,7 @@ use crate::program::{Account, Program};
 use crate::report::{Report, Status, write_whole};
 use crate::suite::{self, Run};
 use crate::workspace::{self, stage};
-use crate::{checks, explain};
+use crate::{checks, explain, system};
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::ffi::OsString;
@@ -104,6 +104,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         let program = target.program(options)?;
         return only(options.stage, part, &program, seed);
     }
+    must_be_writable(options)?;
     let grading = Grading::new(options.stage, target.shown(), seed, options.details);
     will_write(&grading, options);
     let report = match target.program(options) {
@@ -209,9 +210,13 @@ impl Target {
 pub fn executable(path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     // A bare name is looked up in PATH, as a shell would.
-    if path.components().count() == 1 && !path.exists() {
-        return Ok(path.to_path_buf());
-    }
+    let bare = path.components().count() == 1 && !path.exists();
+    let places = std::env::var_os("PATH")
+        .filter(|_| bare)
+        .unwrap_or_default();
+    let found = std::env::split_paths(&places).map(|place| place.join(path));
+    let found = { found }.find(|place| place.is_file());
+    let path = found.as_deref().unwrap_or(path);
     let path = path
         .canonicalize()
         .map_err(|error| format!("There is no program `{shown}`: {error}"))?;
@@ -225,6 +230,26 @@ pub fn executable(path: &Path) -> Result<PathBuf, String> {
         ));
     }
     Ok(path)
+}
+
+/// That a report has no place to go is said before it is made.
+fn must_be_writable(options: &Options) -> Result<(), String> {
+    let Some(path) = &options.output else {
+        return Ok(());
+    };
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    let folder = folder.unwrap_or(Path::new("."));
+    match tempfile::tempfile_in(folder) {
+        Ok(_) if !path.is_dir() => Ok(()),
+        Ok(_) => Err(format!(
+            "`--output {}` is a folder; name a file.",
+            path.display()
+        )),
+        Err(error) => Err(format!(
+            "Cannot write to the folder {}: {error}",
+            folder.display()
+        )),
+    }
 }
 
 /// When a signal ends us, what is known by then is written to the place asked for.
@@ -251,6 +276,9 @@ fn hand_out(report: &Report, target: &Target, options: &Options) -> Result<(), S
             let text = format::write(report, format);
             write_whole(path, text.as_bytes())
                 .map_err(|error| format!("Cannot write {}: {error}", path.display()))?;
+            if let Some(first) = report.message.lines().next() {
+                anstream::eprintln!("{first}");
+            }
             let score = format!("{} of {} points", report.score, report.max_score);
             anstream::eprintln!("{score}; the report is in {}", path.display());
         }
@@ -304,6 +332,7 @@ fn list(number: u8) {
 
 /// Runs the checks with that part in their names, and tells all there is to tell.
 fn only(number: u8, part: &str, program: &Program, seed: u64) -> Result<ExitCode, String> {
+    system::adopt_orphans();
     let run = Run::new(checks::of_stage(number), program.clone(), seed);
     let places = (0..run.checks.len()).filter(|place| run.checks[*place].id.contains(part));
     let places: Vec<usize> = places.collect();

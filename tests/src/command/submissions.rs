@@ -27,9 +27,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long the grading of one submission may take, building aside. No check takes a third
-/// of it: after that the harness itself hangs.
-const GRADE_LIMIT: Duration = Duration::from_secs(180);
+/// How long the grading of one submission may take, building aside. No server is slow
+/// for so long: after that the harness itself hangs.
+const GRADE_LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a harness may take to clean up when it is told to end.
 const CLEANING_UP: Duration = Duration::from_secs(5);
