@@ -17,8 +17,53 @@ use zip::ZipArchive;
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let left_out = !cfg!(target_os = "linux") || !nix::unistd::Uid::effective().is_root();
-    let trial = Trial::test("gradescope-and-actions", gradescope_and_actions);
-    libtest_mimic::run(&arguments, vec![trial.with_ignored_flag(left_out)]).exit_code()
+    let trials = [
+        Trial::test("gradescope-and-actions", gradescope_and_actions),
+        Trial::test("another-user-touches-nothing", another_user_touches_nothing),
+    ];
+    let trials = trials.map(|trial| trial.with_ignored_flag(left_out));
+    libtest_mimic::run(&arguments, trials.into()).exit_code()
+}
+
+/// A server that runs as another user can neither end the harness, nor write its report, nor
+/// read what is root's: and so it is graded as what it is besides.
+fn another_user_touches_nothing() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755))?;
+    let path = |name: &str| folder.path().join(name);
+    let stage = path("stage");
+    fs::copy(workspace::build_stages()?.swap_remove(0), &stage)?;
+    fs::write(path("secret"), "for root alone")?;
+    fs::set_permissions(path("secret"), fs::Permissions::from_mode(0o600))?;
+    fs::create_dir(path("seen"))?;
+    fs::set_permissions(path("seen"), fs::Permissions::from_mode(0o777))?;
+    let text = format!(
+        "#!/bin/sh\nkill -KILL $PPID 2>/dev/null && touch {0}/killed\n\
+         cat {1} >/dev/null 2>&1 && touch {0}/read\n\
+         echo 1000 2>/dev/null >{2} && touch {0}/written\n\
+         id -u >{0}/user\nexec {3} \"$@\"\n",
+        path("seen").display(),
+        path("secret").display(),
+        path("report.json").display(),
+        stage.display()
+    );
+    let server = path("server");
+    fs::write(&server, text)?;
+    fs::set_permissions(&server, fs::Permissions::from_mode(0o755))?;
+    let mut grade = lab();
+    grade.args([
+        "grade", "1", "--user", "nobody", "--format", "json", "--server",
+    ]);
+    grade.arg(&server).arg("--output").arg(path("report.json"));
+    must_succeed(&mut grade)?;
+    let seen = fs::read_dir(path("seen"))?.count();
+    same(
+        &Value::from(seen),
+        &Value::from(1),
+        "what it could do besides saying who it is",
+    )?;
+    let report: Value = serde_json::from_slice(&fs::read(path("report.json"))?)?;
+    same(&report["score"], &Value::from(100), "the score")
 }
 
 /// The folders that Gradescope makes; the workflow is tried with the same copy of the lab, so

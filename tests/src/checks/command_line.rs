@@ -310,7 +310,8 @@ fn logs_each_request(bench: &Bench) -> Outcome {
     let server = bench.start()?;
     // So long that it does not go out at once, and that no other number is the same.
     let content = bench.site.bytes(200_000 + bench.site.below(100_000));
-    let there = bench.site.add(&bench.site.name(), &content)?.target();
+    let name = format!("{}.html", bench.site.name());
+    let there = bench.site.add(&name, &content)?.target();
     let missing = format!("/{}", bench.site.name());
     for (target, status) in [(&there, "200"), (&missing, "404")] {
         let answer = server.get(target)?;
