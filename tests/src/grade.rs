@@ -4,7 +4,7 @@ use crate::check::{Check, points};
 use crate::explain::Details;
 use crate::program::Program;
 use crate::report::{Line, Report, SCHEMA};
-use crate::suite::{self, Run};
+use crate::suite::{self, Run, Timed};
 use crate::{checks, ending, system};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -76,18 +76,20 @@ impl Grading {
         system::adopt_orphans();
         let checks: Vec<&'static Check> = checks::of_stage(self.stage);
         let run = Run::new(checks.clone(), program, self.seed);
-        suite::run_all(run, |place, timed| {
+        let set = |place: usize, timed: &Timed| {
             let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
-            let line = &mut report.checks[place];
-            line.set(checks[place], timed, self.details, self.stage);
-            progress(line);
-        });
+            report.checks[place].set(checks[place], timed, self.details, self.stage);
+            report.checks[place].clone()
+        };
+        let verdicts = suite::run_all(run, |place, timed| progress(&set(place, timed)));
         ending::sweep();
-        self.report
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .message
-            .clear();
+        // Of a check that never ended nothing was heard.
+        for (place, timed) in verdicts.iter().enumerate() {
+            set(place, timed);
+        }
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.message.clear();
+        drop(report);
         self.so_far()
     }
 }

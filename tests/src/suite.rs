@@ -274,3 +274,58 @@ pub fn test_stage(package: &str, program: &Path) -> ExitCode {
     let trials = trials.collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::COMMON;
+
+    static CHECKS: [Check; 5] = [
+        Check {
+            id: "fails",
+            needs: &[],
+            run: |_| Err(Trouble::failed("this", "that")),
+            ..COMMON
+        },
+        Check {
+            id: "needs-what-fails",
+            needs: &["fails"],
+            ..COMMON
+        },
+        Check {
+            id: "needs-what-is-not-reached",
+            needs: &["needs-what-fails"],
+            ..COMMON
+        },
+        Check {
+            id: "panics",
+            needs: &[],
+            run: |_| panic!("oops"),
+            ..COMMON
+        },
+        Check {
+            id: "needs-what-breaks",
+            needs: &["panics", "is-not-among-them"],
+            ..COMMON
+        },
+    ];
+
+    #[test]
+    fn what_needs_a_red_check_is_not_reached() {
+        let run = Run::new(CHECKS.iter().collect(), Program::new("true"), 1);
+        let mut heard = 0;
+        let verdicts = run_all(run, |_, _| heard += 1);
+        assert_eq!(heard, CHECKS.len());
+        let [failed, next, last, broken, after] = verdicts.try_into().unwrap();
+        assert!(matches!(failed.verdict, Verdict::Failed(_)));
+        for timed in [next, last] {
+            let Verdict::NotReached(why) = timed.verdict else {
+                panic!("{timed:?}");
+            };
+            assert_eq!(why, "`fails` comes first");
+        }
+        for timed in [broken, after] {
+            assert!(matches!(timed.verdict, Verdict::Broken(_)), "{timed:?}");
+        }
+    }
+}

@@ -56,6 +56,24 @@ mod tests {
     }
 
     #[test]
+    fn what_a_check_needs_comes_in_the_same_suites() {
+        for check in all() {
+            for id in check.needs {
+                let needed = all().find(|other| other.id == *id);
+                let needed = needed.unwrap_or_else(|| panic!("{} needs {id}", check.id));
+                let suites = check.stages.clone();
+                assert!(
+                    suites
+                        .into_iter()
+                        .all(|stage| needed.stages.contains(&stage)),
+                    "{} needs {id}, which is not in all its suites",
+                    check.id
+                );
+            }
+        }
+    }
+
+    #[test]
     fn every_stage_has_100_points_and_no_check_is_for_nothing() {
         for stage in 1..=4 {
             let points = points(&of_stage(stage));

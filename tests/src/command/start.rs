@@ -15,12 +15,13 @@ pub fn start(number: u8) -> Result<ExitCode, String> {
     if folder.exists() {
         return Err(format!(
             "{name}/ is there already, and nothing is overwritten. \
-             Go on with it, or move it away: mv {name} {name}-old"
+             Go on with it, or move it out of this workspace: mv {name} ../"
         ));
     }
     let sources = workspace::folder(from, false).join("src");
     // First under another name: half a copy must not look like a whole one.
-    let half = workspace::root().join(format!(".{name}"));
+    let half = workspace::root().join(format!(".lab-start-{number}"));
+    let _ = fs::remove_dir_all(&half);
     let copied = copy(&sources, &half.join("src")).and_then(|()| {
         let manifest = fs::read_to_string(workspace::folder(to, false).join("Cargo.toml"))?;
         let manifest = manifest.replacen(to.name, &name, 1);

@@ -227,7 +227,7 @@ impl Class<'_> {
             Ok((child, pid))
         })
         .map_err(failed)?;
-        group.is_grader();
+        group.mark_as_grader();
         let (report, words) = (Kept::default(), Kept::default());
         collect(child.stdout.take(), &report);
         collect(child.stderr.take(), &words);
