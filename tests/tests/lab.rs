@@ -3,10 +3,17 @@
 use assert_cmd::Command;
 use assert_cmd::assert::OutputAssertExt;
 use lab::workspace::{self, STAGES};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::process::Stdio;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 use tempfile::TempDir;
 use walkdir::WalkDir;
 
@@ -88,6 +95,44 @@ fn a_student_finds_the_next_step() {
         .assert()
         .success();
     same.stdout(contains("= src/serve.rs: the same"));
+    watches(root, &main);
+}
+
+/// Grades at once, again after a save, and not without one: to build reads files as well.
+fn watches(root: &Path, main: &Path) {
+    let mut watch = std::process::Command::new(env!("CARGO_BIN_EXE_lab"));
+    watch.env("CARGO_MANIFEST_DIR", root.join("tests"));
+    watch.env(
+        "CARGO_TARGET_DIR",
+        workspace::root().join("target/packages"),
+    );
+    let watch = watch.args(["watch", "2"]).stdout(Stdio::piped());
+    let mut watch = watch.spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        lines
+            .map_while(Result::ok)
+            .try_for_each(|line| sender.send(line))
+    });
+    let wait_for = |text: &str| {
+        let next = || receiver.recv_timeout(Duration::from_secs(120)).unwrap();
+        while !next().contains(text) {}
+    };
+    wait_for(" of 100 points");
+    wait_for("Waiting");
+    let silence = receiver.recv_timeout(Duration::from_secs(1));
+    fs::write(main, "fn main() { oops }").unwrap();
+    wait_for("it does not build");
+    wait_for("Waiting");
+    let pid = Pid::from_raw(watch.id() as i32);
+    kill(pid, Signal::SIGINT).unwrap();
+    watch.wait().unwrap();
+    assert_eq!(
+        silence,
+        Err(mpsc::RecvTimeoutError::Timeout),
+        "nothing had changed"
+    );
 }
 
 #[test]

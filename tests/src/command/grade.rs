@@ -268,7 +268,8 @@ fn will_write(grading: &Grading, options: &Options) {
 fn hand_out(report: &Report, target: &Target, options: &Options) -> Result<(), String> {
     match (&options.output, options.format) {
         (None, Format::Human) => {
-            anstream::println!("{}", heading(report, target));
+            let own = matches!(target, Target::Package(_, true));
+            anstream::println!("{}", first_line(report, own));
             format::print(report);
         }
         (None, format) => print!("{}", format::write(report, format)),
@@ -286,22 +287,21 @@ fn hand_out(report: &Report, target: &Target, options: &Options) -> Result<(), S
     Ok(())
 }
 
-/// The first line: what was graded, and whether red is to be expected.
-fn heading(report: &Report, target: &Target) -> String {
-    match target {
-        Target::Package(name, true) if report.score < report.max_score => {
-            let stage = report.stage;
-            let text = format!(
-                "{name} is on its way to stage {stage}: red is expected, and is your list of what is left."
-            );
-            paint(YELLOW.bold(), text)
-        }
-        _ => {
-            let idea = stage(report.stage).idea;
-            let text = format!("Stage {} ({idea}): {}", report.stage, report.program);
-            paint(BOLD, text)
-        }
+/// The first line: what was graded, and, of a student's own stage, that red is to be expected.
+pub fn first_line(report: &Report, own: bool) -> String {
+    let Report {
+        stage: number,
+        program,
+        ..
+    } = report;
+    if own && report.score < report.max_score {
+        let text = format!(
+            "{program} is on its way to stage {number}: red is expected, and is your list of what is left."
+        );
+        return paint(YELLOW.bold(), text);
     }
+    let idea = stage(*number).idea;
+    paint(BOLD, format!("Stage {number} ({idea}): {program}"))
 }
 
 /// A progress bar, where somebody looks.

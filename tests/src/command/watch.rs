@@ -1,13 +1,14 @@
 //! `cargo lab watch N`: grades again after each save.
 
+use super::{fingerprint, scores};
 use crate::ending;
 use crate::explain::Details;
 use crate::format;
 use crate::grade::Grading;
-use crate::paint::{BOLD, DIM, paint};
+use crate::paint::{DIM, paint};
 use crate::program::Program;
+use crate::suite;
 use crate::workspace::{self, stage};
-use crate::{command::scores, suite};
 use notify::RecursiveMode;
 use notify_debouncer_mini::new_debouncer;
 use std::process::ExitCode;
@@ -35,24 +36,23 @@ pub fn watch(number: u8, original: bool) -> Result<ExitCode, String> {
         .watch(&folder, RecursiveMode::Recursive)
         .map_err(unwatched)?;
     loop {
-        anstream::println!(
-            "\n{}",
-            paint(BOLD, format!("{package}, stage {number}: {}", stage.idea))
-        );
-        if let Err(error) = grade(number, &package) {
+        let graded = fingerprint::of(&folder).ok();
+        anstream::println!();
+        if let Err(error) = grade(number, &package, own) {
             anstream::println!("{error}");
         }
         let hint = format!("Waiting for a change in {package}/. Ctrl-C ends this.");
         anstream::println!("{}", paint(DIM, hint));
-        // What changed while we graded counts as one change.
-        if changes.recv().is_err() {
-            return Err("The watch has ended.".to_string());
+        // To read a file is an event as well: only what is another file now is a change.
+        while fingerprint::of(&folder).ok() == graded {
+            if changes.recv().is_err() {
+                return Err("The watch has ended.".to_string());
+            }
         }
-        while changes.try_recv().is_ok() {}
     }
 }
 
-fn grade(number: u8, package: &str) -> Result<(), String> {
+fn grade(number: u8, package: &str, own: bool) -> Result<(), String> {
     let binary = workspace::build_package(package, false)?;
     let program = Program::copy_of(&binary)
         .map_err(|error| format!("Cannot copy {}: {error}", binary.display()))?;
@@ -61,6 +61,7 @@ fn grade(number: u8, package: &str) -> Result<(), String> {
     let report = grading.run(program, |_| bar.inc(1));
     bar.finish_and_clear();
     ending::sweep();
+    anstream::println!("{}", super::grade::first_line(&report, own));
     format::print(&report);
     scores::keep(package, &report);
     Ok(())
