@@ -107,6 +107,7 @@ fn watches(root: &Path, main: &Path) {
         workspace::root().join("target/packages"),
     );
     let watch = watch.args(["watch", "2"]).stdout(Stdio::piped());
+    let watch = watch.stderr(Stdio::null());
     let mut watch = watch.spawn().unwrap();
     let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     let (sender, receiver) = mpsc::channel();
