@@ -9,6 +9,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -169,6 +170,14 @@ impl Drop for Folder {
 }
 
 fn remove_folder(folder: &Path) {
-    // What cannot be removed is left to the system, which sweeps its temporary files.
-    let _ = std::fs::remove_dir_all(folder);
+    // Somebody may still be writing into it when a signal ends us. What cannot be removed is
+    // left to the system, which sweeps its temporary files.
+    for _ in 0..20 {
+        match std::fs::remove_dir_all(folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                thread::sleep(Duration::from_millis(5));
+            }
+            _ => return,
+        }
+    }
 }

@@ -160,8 +160,11 @@ fn in_a_class_each_costs_itself_only() {
     script(&class.join("kills"), &first);
     fs::create_dir(class.join("empty")).unwrap();
     fs::create_dir(class.join("=1+1")).unwrap();
+    let temporary = folder.path().join("tmp");
+    fs::create_dir(&temporary).unwrap();
     let grade = || {
         let mut lab = lab();
+        lab.env("TMPDIR", &temporary);
         lab.args(["grade", "1", "--jobs", "2", "--submissions"])
             .arg(&class);
         lab.arg("--output").arg(&output);
@@ -182,6 +185,7 @@ fn in_a_class_each_costs_itself_only() {
         assert_eq!(read(name).status, Status::Failed, "{name}");
     }
     assert!(running(&token).is_empty(), "still running");
+    assert_eq!(fs::read_dir(&temporary).unwrap().count(), 0, "left behind");
     let csv = fs::read_to_string(output.join("summary.csv")).unwrap();
     assert!(csv.contains("\ngood,passed,100,100,"), "{csv}");
     assert!(csv.contains("\n'=1+1,failed,0,100,"), "{csv}");

@@ -7,7 +7,7 @@ use super::fingerprint;
 use super::grade::{Options, bar, executable};
 use super::submission::{self, Submission as HandedIn};
 use super::summary;
-use crate::ending::{self, Group};
+use crate::ending::{self, Folder, Group};
 use crate::format::{self, Format};
 use crate::grade::Grading;
 use crate::paint::{BOLD, GREEN, RED, YELLOW, paint};
@@ -17,8 +17,9 @@ use crate::{suite, system, workspace};
 use clap::ValueEnum;
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
@@ -203,7 +204,11 @@ impl Class<'_> {
     /// Has a program graded by another process, and reads its report.
     fn in_own_harness(&self, program: &Program, user: Option<&String>) -> Result<Report, String> {
         let failed = |error: io::Error| format!("Cannot run the grading: {error}");
+        // Its temporary files go with this folder, even if it cannot clean up itself.
+        let room = Folder::new().map_err(failed)?;
+        fs::set_permissions(room.path(), Permissions::from_mode(0o755)).map_err(failed)?;
         let mut harness = Command::new(std::env::current_exe().map_err(failed)?);
+        harness.env("TMPDIR", room.path());
         harness
             .args(["grade", &self.options.stage.to_string()])
             .args(["--format", "json"])
