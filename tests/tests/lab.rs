@@ -206,7 +206,7 @@ fn what_cannot_be_is_said_and_named() {
         ),
         (
             &["grade", "1", "--server", "true", "--user", "no-such-user"],
-            1,
+            3,
             "no-such-user",
         ),
     ] {

@@ -47,11 +47,16 @@ pub struct Options {
     original: bool,
 
     /// In which form to report.
-    #[arg(long, value_enum, default_value = "human")]
+    #[arg(
+        long,
+        value_enum,
+        default_value = "human",
+        conflicts_with = "submissions"
+    )]
     format: Format,
 
-    /// Where to write the report, in place of standard output.
-    #[arg(long, value_name = "FILE")]
+    /// Where to write the report; with `--submissions`, a folder for the results.
+    #[arg(long, value_name = "PATH")]
     pub output: Option<PathBuf>,
 
     /// How much of each failure to tell.
@@ -121,7 +126,13 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         }
         Err(error) => {
             let mut report = grading.so_far();
-            report.give_up(Status::Failed, error);
+            // A mistake of whoever grades is nobody's zero.
+            let ours = matches!(&target, Target::Submission(folder) if !folder.is_dir());
+            let status = match ours || account(options).is_err() {
+                true => Status::Broken,
+                false => Status::Failed,
+            };
+            report.give_up(status, error);
             report
         }
     };
@@ -176,10 +187,7 @@ impl Target {
 
     /// Builds what is to be built. The error is told to whoever reads the report.
     fn program(&self, options: &Options) -> Result<Program, String> {
-        let user = match options.user.first() {
-            Some(name) => Some(Account::named(name)?),
-            None => None,
-        };
+        let user = account(options)?;
         let mut program = match self {
             Target::Package(package, _) => {
                 let binary = workspace::build_package(package, false)?;
@@ -204,6 +212,12 @@ impl Target {
         program.user = user;
         Ok(program)
     }
+}
+
+/// The user that servers are to run as.
+fn account(options: &Options) -> Result<Option<Account>, String> {
+    let name = options.user.first();
+    name.map(|name| Account::named(name)).transpose()
 }
 
 /// The path of a program, in full; it must be there and be executable.
@@ -267,24 +281,28 @@ fn will_write(grading: &Grading, options: &Options) {
 /// Prints the report, or writes it to the place asked for.
 fn hand_out(report: &Report, target: &Target, options: &Options) -> Result<(), String> {
     match (&options.output, options.format) {
-        (None, Format::Human) => {
-            let own = matches!(target, Target::Package(_, true));
-            anstream::println!("{}", first_line(report, own));
-            format::print(report);
-        }
+        (None, Format::Human) => show(report, target),
         (None, format) => print!("{}", format::write(report, format)),
         (Some(path), format) => {
             let text = format::write(report, format);
             write_whole(path, text.as_bytes())
                 .map_err(|error| format!("Cannot write {}: {error}", path.display()))?;
-            if let Some(first) = report.message.lines().next() {
-                anstream::eprintln!("{first}");
-            }
-            let score = format!("{} of {} points", report.score, report.max_score);
-            anstream::eprintln!("{score}; the report is in {}", path.display());
+            // Whoever looks at the log of an automation would rather read.
+            show(report, target);
+            anstream::println!(
+                "{}",
+                paint(DIM, format!("The report is in {}.", path.display()))
+            );
         }
     }
     Ok(())
+}
+
+/// Prints a report for a person.
+fn show(report: &Report, target: &Target) {
+    let own = matches!(target, Target::Package(_, true));
+    anstream::println!("{}", first_line(report, own));
+    format::print(report);
 }
 
 /// The first line: what was graded, and, of a student's own stage, that red is to be expected.

@@ -67,7 +67,7 @@ fn next_step(scores: &BTreeMap<String, Score>) -> String {
     if let Some(stage) = { STAGES.iter() }.filter(begun).find(unfinished) {
         let number = stage.number;
         return format!(
-            "make my_stage{number} green: {} after each save, with lesson {number} beside it",
+            "make my_stage{number} green, with lesson {number} beside you; {} grades after each save",
             command(format!("cargo lab watch {number}")),
         );
     }

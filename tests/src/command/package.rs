@@ -7,6 +7,7 @@ use crate::workspace::{self, stage};
 use clap::{Args, Subcommand, ValueEnum};
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use walkdir::WalkDir;
@@ -31,11 +32,7 @@ pub enum Kind {
         #[arg(long, value_name = "OWNER/NAME")]
         lab: String,
         /// Where to write the workflow.
-        #[arg(
-            long,
-            value_name = "FILE",
-            default_value = ".github/workflows/grade.yml"
-        )]
+        #[arg(long, value_name = "FILE", default_value = "grade.yml")]
         output: PathBuf,
     },
 }
@@ -87,7 +84,10 @@ pub fn pack(kind: &Kind) -> Result<ExitCode, String> {
                 fs::create_dir_all(folder).map_err(|error| unwritten(folder, error))?;
             }
             write_whole(output, text.as_bytes()).map_err(|error| unwritten(output, error))?;
-            (output, "commit it to the students' repositories")
+            (
+                output,
+                "copy it to .github/workflows/ in the students' repositories",
+            )
         }
     };
     anstream::println!("{} {}; {next}.", paint(BOLD, "Written:"), output.display());
@@ -118,6 +118,7 @@ fn gradescope(what: &What, output: &Path) -> io::Result<()> {
         }
     }
     let file = zip.finish()?;
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o644))?;
     file.persist(output)?;
     Ok(())
 }
@@ -185,7 +186,9 @@ cargo lab grade @STAGE@ --submission "$autograder/submission" --details @DETAILS
 /// A workflow that grades each push. The suite comes from the instructor's repository; of the
 /// student's, only `src/` is taken.
 const WORKFLOW: &str = r#"# Grades stage @STAGE@ of HTTP Lab with the suite of @LAB@.
-# Nothing in this repository but the sources of the server plays a part in the grade.
+# Nothing in this repository but this file and the sources of the server plays a part in the
+# grade. Students can change this file: for marks that count, keep them from it, or grade their
+# repositories with `cargo lab grade @STAGE@ --submissions DIR`.
 name: Grade
 on: [push, workflow_dispatch]
 permissions:

@@ -34,7 +34,7 @@ pub fn start(number: u8) -> Result<ExitCode, String> {
          1. Read lesson {number} in LESSONS.md, and {}.\n\
          2. In {name}/src/main.rs, set the port to {}.\n\
          3. {} runs the checks: what is red is your list of what is left.\n\
-            {} does so after each save.",
+            {} grades after each save.",
         paint(GREEN.bold(), format!("{name}/")),
         from.name,
         paint(BOLD, to.idea),

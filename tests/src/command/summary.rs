@@ -40,20 +40,22 @@ fn harmless(text: &str) -> String {
 /// A page with all submissions and checks, the check that the class fails most first.
 pub fn html(stage: u8, reports: &[&Report]) -> String {
     let checks: &[Line] = reports.first().map_or(&[], |report| &report.checks);
-    let failures = |place: usize| {
-        let red = |report: &&&Report| report.checks[place].status != Status::Passed;
-        reports.iter().filter(red).count()
+    let count = |place: usize, status: Status| {
+        let is_so = |report: &&&Report| report.checks[place].status == status;
+        reports.iter().filter(is_so).count()
     };
+    let failures = |place: usize| count(place, Status::Failed);
     let mut order: Vec<usize> = (0..checks.len()).collect();
     order.sort_by_key(|place| (std::cmp::Reverse(failures(*place)), *place));
     let mut head = String::new();
     for place in &order {
         let line = &checks[*place];
         head += &format!(
-            "<th scope=\"col\" title=\"{}\"><span>{} ({})</span></th>",
+            "<th scope=\"col\" title=\"{}\"><span>{} ({} + {})</span></th>",
             encode_double_quoted_attribute(&line.must),
             encode_text(&line.id),
-            failures(*place)
+            failures(*place),
+            count(*place, Status::NotReached)
         );
     }
     let mut rows = String::new();
@@ -126,8 +128,8 @@ thead th span { writing-mode: vertical-rl; transform: rotate(180deg); white-spac
 <body>
 <h1>Stage {stage}: {count} submissions</h1>
 <p>{mean} points on average, {full} with full points. ✓ passed, ✗ failed, · not reached,
-– not run, ! broken (does not count). The check that most did not pass stands first; the number
-behind its name says how many. What a check found shows when the pointer rests on it.</p>
+– not run, ! broken (does not count). The check that most fail stands first; behind its name, how
+many fail it, and how many did not reach it. What a check found shows when the pointer rests on it.</p>
 <div class="wide">
 <table>
 <thead><tr><th scope="col">submission</th><th scope="col">points</th>{head}</tr></thead>

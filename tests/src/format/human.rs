@@ -1,6 +1,7 @@
 //! A report for a person: the first failures in full, since one is mended at a time, the
 //! others by name, and what to do next.
 
+use crate::check::BASIC;
 use crate::paint::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
 use crate::report::{Line, Report, Status};
 
@@ -19,10 +20,11 @@ pub fn text(report: &Report) -> String {
         text += &format!("{}\n\n", report.message.trim_end());
     }
     let (told, named): (Vec<&Line>, Vec<&Line>) = {
-        let mut red = report
-            .checks
-            .iter()
-            .filter(|line| matches!(line.status, Status::Failed | Status::Broken));
+        let red = |line: &&Line| matches!(line.status, Status::Failed | Status::Broken);
+        let mut red: Vec<&Line> = report.checks.iter().filter(red).collect();
+        // What nearly all others wait for comes first.
+        red.sort_by_key(|line| line.id != BASIC);
+        let mut red = red.into_iter();
         (red.by_ref().take(TOLD).collect(), red.collect())
     };
     // When nothing could be checked, the message has said it all.
@@ -31,6 +33,13 @@ pub fn text(report: &Report) -> String {
         for line in told {
             text += &headline(line);
             text += &format!("{}\n", line.output);
+        }
+        if !named.is_empty() {
+            let more = format!(
+                "{} more in short; --only NAME tells all of one:",
+                named.len()
+            );
+            text += &format!("{}\n", paint(BOLD, more));
         }
         for line in named {
             text += &headline(line);
@@ -108,7 +117,14 @@ fn score(report: &Report) -> String {
         let shout = "This grade does not count: the harness broke, not the server. Grade again.";
         text += &format!("{}\n", paint(YELLOW.bold(), shout));
     }
-    if let Some(line) = { report.checks.iter() }.find(|line| line.status == Status::Failed) {
+    let failed = || {
+        report
+            .checks
+            .iter()
+            .filter(|line| line.status == Status::Failed)
+    };
+    let first = failed().find(|line| line.id == BASIC).or(failed().next());
+    if let Some(line) = first {
         let next = format!("{} ({})", paint(CYAN, &line.id), line.lesson);
         text += &format!("{} make {next} green.\n", paint(BOLD, "Next:"));
     }
