@@ -1472,6 +1472,7 @@ pub const TABLE: &[Row] = &[
             "well-formed-answer",
             "connection-close",
             "server-names-itself",
+            "half-a-request-is-cut-off",
             "content-length",
             "date",
             "head-equals-get",
