@@ -44,8 +44,8 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// The user that it runs as; `None`: ours.
     pub user: Option<Account>,
-    /// Where it lies, if it goes with its last use.
-    pub home: Option<Arc<Folder>>,
+    /// Where it lies, if that goes with its last use: nobody reads it, it is only held.
+    _home: Option<Arc<Folder>>,
 }
 
 /// A user of this system: user id and group id.
@@ -92,7 +92,7 @@ impl Program {
             path: path.into(),
             arguments: Vec::new(),
             user: None,
-            home: None,
+            _home: None,
         }
     }
 
@@ -107,7 +107,7 @@ impl Program {
         ending::while_nothing_starts(|| fs::copy(binary, &copy))?;
         fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
         Ok(Program {
-            home: Some(Arc::new(folder)),
+            _home: Some(Arc::new(folder)),
             ..Program::new(copy)
         })
     }
@@ -181,20 +181,24 @@ impl Program {
             stdout: Vec::new(),
             stderr: Vec::new(),
         };
-        // A process that has left the group may keep the output open: nobody waits for it.
-        let patience = Instant::now() + Duration::from_secs(1);
-        for (kept, bytes) in [(stdout, &mut output.stdout), (stderr, &mut output.stderr)] {
-            while Arc::strong_count(&kept) > 1 && Instant::now() < patience {
-                thread::sleep(Duration::from_millis(1));
-            }
-            *bytes = kept.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        }
+        output.stdout = settled(&stdout);
+        output.stderr = settled(&stderr);
         Ok(output)
     }
 }
 
 /// What a program has written so far.
 pub type Kept = Arc<Mutex<Vec<u8>>>;
+
+/// All that a writer which has ended has left to be collected. Some process of its may keep
+/// the stream open still: nobody waits for that.
+pub fn settled(kept: &Kept) -> Vec<u8> {
+    let patience = Instant::now() + Duration::from_secs(1);
+    while Arc::strong_count(kept) > 1 && Instant::now() < patience {
+        thread::sleep(Duration::from_millis(1));
+    }
+    kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
+}
 
 /// Collects what comes out of a stream, up to the limit; what comes after is thrown away,
 /// so that the writer is never held up. The last to hold `kept` is the caller, when the

@@ -86,6 +86,15 @@ pub fn folder(stage: &Stage, own: bool) -> PathBuf {
     }
 }
 
+/// The package that a command means by a stage: the student's own where there is one, unless
+/// the original is asked for. With it, whether it is the student's.
+pub fn chosen(stage: &Stage, original: bool) -> (String, bool) {
+    match !original && folder(stage, true).is_dir() {
+        true => (own_name(stage.number), true),
+        false => (stage.name.to_string(), false),
+    }
+}
+
 /// Cargo, at work in the workspace.
 fn cargo() -> Command {
     // Cargo says where it is when it runs us; else the one of the path will do.

@@ -169,12 +169,7 @@ impl Target {
         if let Some(submission) = &options.submission {
             return Ok(Target::Submission(submission.clone()));
         }
-        let stage = stage(options.stage);
-        let own = !options.original && workspace::folder(stage, true).is_dir();
-        let package = match own {
-            true => workspace::own_name(stage.number),
-            false => stage.name.to_string(),
-        };
+        let (package, own) = workspace::chosen(stage(options.stage), options.original);
         Ok(Target::Package(package, own))
     }
 

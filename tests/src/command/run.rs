@@ -10,11 +10,7 @@ use std::process::{Command, ExitCode};
 /// Builds a stage and becomes its server: Ctrl-C and all else is the server's then.
 pub fn run(number: u8, original: bool, options: &[OsString]) -> Result<ExitCode, String> {
     let stage = stage(number);
-    let own = !original && workspace::folder(stage, true).is_dir();
-    let package = match own {
-        true => workspace::own_name(number),
-        false => stage.name.to_string(),
-    };
+    let (package, _) = workspace::chosen(stage, original);
     anstream::eprintln!("{}", paint(DIM, format!("building {package} ...")));
     let binary = workspace::build_package(&package, false)?;
     // The document root `html` lies beside the stages.

@@ -4,14 +4,14 @@
 //! nothing else that a submission brings along, a build script or tests, plays a part.
 
 use crate::ending::{Folder, Group};
-use crate::program::{Kept, Program, collect};
+use crate::program::{Kept, Program, collect, settled};
 use crate::workspace::{self, stage};
 use std::fs;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 use toml::Table;
@@ -119,12 +119,13 @@ pub fn build(number: u8, sources: &Path, limit: Duration) -> Result<Program, Str
     collect(cargo.stderr.take(), &words);
     let status = wait(&mut cargo, group, limit).map_err(unmade)?;
     let words = settled(&words);
+    let words = String::from_utf8_lossy(&words);
     let words: String = words.chars().take(WORDS_LIMIT).collect();
     match status {
         None => Err(format!("It does not build within {} s.", limit.as_secs())),
         Some(false) => Err(format!("It does not build.\n{words}")),
         Some(true) => {
-            let binary = workspace::binaries(settled(&messages).as_bytes()).remove(name);
+            let binary = workspace::binaries(settled(&messages).as_slice()).remove(name);
             let binary = binary.ok_or("It does not build: Cargo made no binary.")?;
             // The next submission is built to the same place.
             Program::copy_of(&binary).map_err(unmade)
@@ -144,15 +145,6 @@ fn wait(cargo: &mut Child, group: Group, limit: Duration) -> io::Result<Option<b
     drop(group);
     cargo.wait()?;
     Ok(None)
-}
-
-/// What has been collected, when its writer has ended.
-fn settled(kept: &Kept) -> String {
-    while Arc::strong_count(kept) > 1 {
-        thread::sleep(Duration::from_millis(1));
-    }
-    let bytes = kept.lock().unwrap_or_else(PoisonError::into_inner);
-    String::from_utf8_lossy(&bytes).into_owned()
 }
 
 /// Copies the sources, but no links: they could lead to what is not the student's.

@@ -11,7 +11,7 @@ use crate::ending::{self, Folder, Group};
 use crate::format::{self, Format};
 use crate::grade::Grading;
 use crate::paint::{BOLD, GREEN, RED, YELLOW, paint};
-use crate::program::{Kept, Program, collect};
+use crate::program::{Kept, Program, collect, settled};
 use crate::report::{Report, SCHEMA, Status, Submission, write_whole};
 use crate::{suite, system, workspace};
 use clap::ValueEnum;
@@ -24,7 +24,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -256,13 +256,8 @@ impl Class<'_> {
         };
         // What a harness that was killed has left behind comes to us.
         ending::sweep();
-        let patience = Instant::now() + Duration::from_secs(1);
-        while Arc::strong_count(&report) > 1 && Instant::now() < patience {
-            thread::sleep(Duration::from_millis(1));
-        }
-        let text = report.lock().unwrap_or_else(PoisonError::into_inner);
-        serde_json::from_slice(&text).map_err(|_| {
-            let words = words.lock().unwrap_or_else(PoisonError::into_inner);
+        serde_json::from_slice(&settled(&report)).map_err(|_| {
+            let words = settled(&words);
             let words = String::from_utf8_lossy(&words);
             format!(
                 "The grading ended without a report ({status}). {}",

@@ -22,11 +22,7 @@ const QUIET: Duration = Duration::from_millis(150);
 pub fn watch(number: u8, original: bool) -> Result<ExitCode, String> {
     suite::prepare()?;
     let stage = stage(number);
-    let own = !original && workspace::folder(stage, true).is_dir();
-    let package = match own {
-        true => workspace::own_name(number),
-        false => stage.name.to_string(),
-    };
+    let (package, own) = workspace::chosen(stage, original);
     let folder = workspace::folder(stage, own);
     let (sender, changes) = mpsc::channel();
     let unwatched = |error: notify::Error| format!("Cannot watch {}: {error}", folder.display());
