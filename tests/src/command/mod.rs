@@ -1,6 +1,7 @@
 //! The `lab` command: what a student, an instructor and a course's automation call.
 
 mod diff;
+mod fault;
 mod fingerprint;
 mod grade;
 mod overview;
@@ -72,6 +73,14 @@ enum Command {
         #[arg(long)]
         original: bool,
     },
+    /// Show what a fault does, and which check notices it; without a name, list all faults.
+    Fault(fault::Options),
+    /// The server with a fault.
+    #[command(name = fault::SERVER, hide = true, disable_help_flag = true)]
+    FaultyServer {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Run the suites again and again on a busy machine: their verdicts must never differ.
     Soak(soak::Options),
     /// Pack the suite for a course's automation.
@@ -96,6 +105,8 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Diff { from, to, mine }) => diff::show(from, to, mine),
         Some(Command::Start { stage }) => start::start(stage),
         Some(Command::Watch { stage, original }) => watch::watch(stage, original),
+        Some(Command::Fault(options)) => fault::fault(&options),
+        Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),
         Some(Command::Soak(options)) => soak::soak(&options),
         Some(Command::Package(kind)) => package::pack(&kind),
     };

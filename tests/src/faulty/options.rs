@@ -3,7 +3,6 @@
 use crate::faulty::faults::Fault;
 use crate::workspace;
 use clap::{CommandFactory, FromArgMatches, Parser, ValueEnum, value_parser};
-use std::env;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -55,10 +54,9 @@ impl Options {
     }
 }
 
-/// Reads the command line; ends the program if that is all there is to do. Some faults lie
-/// in the command line itself, so the fault is looked for first.
-pub fn read() -> Options {
-    let arguments: Vec<OsString> = env::args_os().collect();
+/// Reads a command line, the program's name first; ends the program if that is all there is to
+/// do. Some faults lie in the command line itself, so the fault is looked for first.
+pub fn read(arguments: Vec<OsString>) -> Options {
     let fault = named_fault(&arguments);
     let mut command = Options::command();
     match fault {
