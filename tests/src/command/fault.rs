@@ -1,18 +1,57 @@
 //! `cargo lab fault`: a server with one fault, to see what happens, and which check notices.
 
 use super::grade;
+use crate::check::Finding;
 use crate::checks;
+use crate::ending;
+use crate::faulty;
 use crate::faulty::faults::{Fault, Row, TABLE};
-use crate::paint::{BOLD, CYAN, paint};
+use crate::paint::{BOLD, CYAN, RED, paint};
 use crate::program::Program;
+use crate::suite::{self, Verdict};
 use crate::workspace::{self, STAGES};
-use crate::{faulty, suite};
 use clap::Args;
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::thread;
+
+/// What the articles got wrong, lesson by lesson: a fault, and the check that catches it.
+const ARTICLES: &[(u8, Fault, &str)] = &[
+    (1, Fault::MissingEndsServer, "missing-file"),
+    (1, Fault::EmptyRequestPanics, "empty-connection"),
+    (1, Fault::OddLinePanics, "garbage"),
+    (1, Fault::ReadsOnce, "byte-by-byte"),
+    (1, Fault::HeadCutAt1024, "long-head"),
+    (1, Fault::OnePartOfAFile, "large-file"),
+    (1, Fault::Climbs, "no-climbing"),
+    (1, Fault::QueryInName, "query-is-cut-off"),
+    (1, Fault::NoTimeout, "silent-client-is-cut-off"),
+    (1, Fault::HelloToAll, "named-file"),
+    (1, Fault::SlashInStatusLine, "well-formed-answer"),
+    (1, Fault::SlashIsNoPage, "index-at-slash"),
+    (1, Fault::ContentIsText, "every-byte-survives"),
+    (2, Fault::Zombies, "no-zombies"),
+    (2, Fault::NoBoundOnChildren, "children-are-bounded"),
+    (2, Fault::OddByteKillsChild, "odd-bytes-in-the-target"),
+    (3, Fault::NoAddressReuse, "restarts-at-once"),
+    (3, Fault::NoBoundOnThreads, "threads-are-bounded"),
+    (3, Fault::DoubleSlashIsAbsolute, "no-absolute-path"),
+    (4, Fault::SevenTypes, "content-types"),
+    (4, Fault::UnknownExtensionPanics, "unknown-extension"),
+    (4, Fault::FirstDotCounts, "extension-behind-the-last-dot"),
+    (4, Fault::ImageJpg, "content-types"),
+    (4, Fault::NotAllowedPanics, "method-not-allowed"),
+    (4, Fault::HeadIsNotDispatched, "head-equals-get"),
+    (4, Fault::NothingIsDecoded, "percent-encoding"),
+    (4, Fault::FormIsNeverRead, "form-is-echoed"),
+    (4, Fault::NoLength, "content-length"),
+    (4, Fault::PrivateFileIsServed, "private-file"),
+    (4, Fault::PrivateFolderIsServed, "private-folder"),
+    (4, Fault::MissingIs200, "missing-file"),
+];
 
 /// The hidden command that is the faulty server.
 pub const SERVER: &str = "faulty-server";
@@ -26,6 +65,10 @@ pub struct Options {
     /// The check to hold against it; without one, those that notice it are listed.
     #[arg(requires = "fault", conflicts_with = "serve")]
     check: Option<String>,
+
+    /// Show what that lesson's article got wrong, each with the check that catches it.
+    #[arg(long, value_name = "N", value_parser = super::stage_number(), conflicts_with = "fault")]
+    lesson: Option<u8>,
 
     /// Run the server with this fault, on its stage's port, for you to talk to.
     #[arg(long, requires = "fault")]
@@ -42,12 +85,14 @@ pub struct Options {
 
 /// Lists, shows or serves. Shown, the check is expected to be red: exit code 0 says so.
 pub fn fault(options: &Options) -> Result<ExitCode, String> {
+    if let Some(number) = options.lesson {
+        return lesson(number, options.seed);
+    }
     let Some(fault) = options.fault else {
         list();
         return Ok(ExitCode::SUCCESS);
     };
-    let row = TABLE.iter().find(|row| row.fault == fault);
-    let row = row.ok_or_else(|| format!("`{}` is in no table.", fault.name()))?;
+    let row = row(fault)?;
     match &options.check {
         _ if options.serve => serve(row, &options.options),
         Some(check) => show(row, check, options.seed),
@@ -56,6 +101,12 @@ pub fn fault(options: &Options) -> Result<ExitCode, String> {
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// What is written down of a fault.
+fn row(fault: Fault) -> Result<&'static Row, String> {
+    let row = TABLE.iter().find(|row| row.fault == fault);
+    row.ok_or_else(|| format!("`{}` is in no table.", fault.name()))
 }
 
 fn list() {
@@ -98,8 +149,7 @@ fn show(row: &Row, check: &str, seed: Option<u64>) -> Result<ExitCode, String> {
     }
     suite::prepare()?;
     let seed = seed.map_or_else(suite::seed, Ok)?;
-    let mut program = Program::new(ourselves()?);
-    program.arguments = arguments(row);
+    let program = program(row)?;
     anstream::println!("{}", paint(BOLD, format!("{}.", row.what)));
     let noticed = !grade::run_and_tell(row.stage, |id| id == check, &program, seed)?;
     match noticed == row.red.contains(check) {
@@ -109,6 +159,77 @@ fn show(row: &Row, check: &str, seed: Option<u64>) -> Result<ExitCode, String> {
             if noticed { "green" } else { "red" }
         )),
     }
+}
+
+/// Holds each fault of a lesson's article against its check, all at the same time, and tells
+/// in a line what was seen.
+fn lesson(number: u8, seed: Option<u64>) -> Result<ExitCode, String> {
+    suite::prepare()?;
+    let seed = seed.map_or_else(suite::seed, Ok)?;
+    let faults = ARTICLES.iter().filter(|(lesson, ..)| *lesson == number);
+    let seen: Vec<Result<String, String>> = thread::scope(|scope| {
+        let hold = |(_, fault, id): &'static (u8, Fault, &str)| {
+            scope.spawn(move || (*fault, *id, hold(number, *fault, id, seed)))
+        };
+        let running: Vec<_> = faults.map(hold).collect();
+        let ended = running.into_iter().map(|thread| thread.join());
+        ended
+            .map(|seen| seen.map_or_else(|_| Err("a check broke".to_string()), line))
+            .collect()
+    });
+    ending::sweep();
+    for line in seen {
+        anstream::println!("{}", line?);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The fault, the check, and what it saw.
+fn line((fault, id, verdict): (Fault, &str, Result<Verdict, String>)) -> Result<String, String> {
+    let (what, name) = (row(fault)?.what, fault.name());
+    match verdict? {
+        Verdict::Failed(failure) => {
+            let Finding {
+                expected, received, ..
+            } = failure.finding.as_ref();
+            let (what, check) = (paint(BOLD, what), paint(RED, format!("✗ {id}")));
+            let (expected, received) = (first_line(expected), first_line(received));
+            Ok(format!(
+                "{what} ({name})\n  {check} expected {expected}\n    and got {received}"
+            ))
+        }
+        _ => Err(format!(
+            "`{id}` does not notice {name}. This is a defect of the suite."
+        )),
+    }
+}
+
+/// The first line of what was seen, cut to what a person would read of it.
+fn first_line(text: &str) -> String {
+    let line = text.trim_start().lines().next().unwrap_or("nothing");
+    let line = line.strip_suffix("\\r\\n").unwrap_or(line);
+    match line.char_indices().nth(100) {
+        Some((end, _)) => format!("{} ...", &line[..end]),
+        None => line.to_string(),
+    }
+}
+
+/// What the check says of the server with that fault, as that lesson's stage.
+fn hold(stage: u8, fault: Fault, id: &str, seed: u64) -> Result<Verdict, String> {
+    let mut program = program(row(fault)?)?;
+    program.arguments[2] = stage.to_string().into();
+    let check = checks::of_stage(stage)
+        .into_iter()
+        .find(|check| check.id == id);
+    let check = check.ok_or_else(|| format!("stage {stage} has no check `{id}`"))?;
+    Ok(suite::run(check, &program, seed))
+}
+
+/// The faulty server, to hold checks against.
+fn program(row: &Row) -> Result<Program, String> {
+    let mut program = Program::new(ourselves()?);
+    program.arguments = arguments(row);
+    Ok(program)
 }
 
 /// Becomes the server.
