@@ -74,7 +74,7 @@ fn next_step(scores: &BTreeMap<String, Score>) -> String {
     let last = STAGES.iter().filter(begun).map(|stage| stage.number).max();
     match last {
         None if !scores.contains_key(STAGES[0].name) => format!(
-            "read lesson 1 in LESSONS.md, and {}; then {}",
+            "read lessons 0 and 1 in LESSONS.md, with {}; then {}",
             command("cargo lab run 1".to_string()),
             command("cargo lab grade 1".to_string()),
         ),

@@ -6,7 +6,6 @@ use crate::pattern::{Compared, Numbers, compare};
 use crate::quotes;
 use crate::terminal::Running;
 use lab::workspace::{self, STAGES};
-use lab::{ending, system};
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
@@ -54,7 +53,6 @@ struct Reader<'a> {
 
 /// Runs a document. The error names the line that drifted.
 pub fn run(document: &Document) -> Result<(), String> {
-    system::adopt_orphans();
     let target = workspace::root().join("target");
     let home = target.join("documents").join("http-lab");
     copy_workspace(&home).map_err(|error| format!("{}: {error}", home.display()))?;
@@ -67,11 +65,7 @@ pub fn run(document: &Document) -> Result<(), String> {
         show_all: std::env::var("LAB_DOCUMENTS").is_ok_and(|value| value == "show"),
         drifted: Vec::new(),
     };
-    let outcome = reader.read();
-    drop(reader);
-    // What a program left behind is not left for others.
-    ending::sweep();
-    outcome
+    reader.read()
 }
 
 impl<'a> Reader<'a> {

@@ -18,7 +18,7 @@ mod shape;
 mod terminal;
 
 use document::Document;
-use lab::workspace;
+use lab::{ending, workspace};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::env;
 use std::process::ExitCode;
@@ -87,6 +87,7 @@ fn outcome(faults: Vec<String>) -> Result<(), Failed> {
 
 /// One after the other: they share their ports.
 fn run_commands() -> Result<(), Failed> {
+    ending::watch_for_signals()?;
     for name in RUN {
         commands::run(&open(name)?)?;
     }

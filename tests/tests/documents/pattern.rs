@@ -1,6 +1,6 @@
 //! What a document says a program prints, compared with what it printed.
 //!
-//! `…` in a line stands for anything that varies, and a line of its own for any lines. A number
+//! A space stands for one or more. `…` in a line stands for anything that varies, and a line of its own for any lines. A number
 //! from 4200 to 4299 stands for a process's, `127.0.0.1:5xxxx` for a client's port: each for the
 //! same number wherever it comes again, in commands too.
 
@@ -102,7 +102,8 @@ fn walk(
 
 /// Whether the line is as expected. What new stand-ins stand for is learned.
 fn line_agrees(expected: &str, seen: &str, numbers: &mut BTreeMap<String, String>) -> bool {
-    let (mut pattern, mut names, mut last) = (String::from("^"), Vec::new(), 0);
+    let expected = expected.trim();
+    let (mut pattern, mut names, mut last) = (String::from("^ *"), Vec::new(), 0);
     for found in stand_ins().find_iter(expected) {
         pattern += &escaped(&expected[last..found.start()]);
         last = found.end();
@@ -117,7 +118,7 @@ fn line_agrees(expected: &str, seen: &str, numbers: &mut BTreeMap<String, String
             }
         }
     }
-    pattern += &escaped(expected[last..].trim_end());
+    pattern += &escaped(&expected[last..]);
     pattern += "$";
     let pattern = Regex::new(&pattern).expect("what is escaped is well-formed");
     let Some(captures) = pattern.captures(seen.trim_end()) else {
@@ -135,8 +136,10 @@ fn line_agrees(expected: &str, seen: &str, numbers: &mut BTreeMap<String, String
     true
 }
 
+/// Columns may be wider or narrower than those shown.
 fn escaped(text: &str) -> String {
-    regex::escape(text).replace(ELLIPSIS, ".*")
+    let words: Vec<String> = text.split(' ').map(regex::escape).collect();
+    words.join(" +").replace(ELLIPSIS, ".*")
 }
 
 /// The numbers that stand for others.

@@ -18,7 +18,7 @@ const PARTS: [&str; 10] = [
 ];
 
 /// The terminals of a reader.
-const TERMINALS: [&str; 3] = ["", "server", "second"];
+const TERMINALS: [&str; 4] = ["", "server", "second", "third"];
 
 /// The only command that is shown and not run from here: it is what runs this, and what
 /// `.ci/run` takes from the README.

@@ -11,6 +11,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long a program may take to part, when nobody waits for it any more.
+const PARTING: Duration = Duration::from_secs(5);
+
 /// What a program has printed so far, and whether it can print more.
 #[derive(Default)]
 struct Printed {
@@ -128,6 +131,13 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        let group = Pid::from_raw(self.child.id().cast_signed());
+        // The lab ends what it has started itself, if it may.
+        let _ = killpg(group, Signal::SIGTERM);
+        let _ = self.wait_for(PARTING, |_, ended| match ended {
+            true => Ok(()),
+            false => Err(String::new()),
+        });
         self.group = None;
         // It has just been killed, so this does not wait long.
         let _ = self.child.wait();
