@@ -15,7 +15,6 @@ use chromium::Tab;
 use lab::ending;
 use lab::workspace::{self, STAGES, Stage};
 use libtest_mimic::{Arguments, Failed, Trial};
-use serde_json::Value;
 use stand::{PRIVATE, Stand, address};
 use std::env;
 use std::path::PathBuf;
@@ -181,7 +180,7 @@ fn a_page_loads(stand: &Stand, stage: &'static Stage, page: &str) -> Result<(), 
     must_show_pictures(&mut tab, stage)?;
     let here = "Array.from(document.querySelectorAll('.site-head [aria-current=page]'), (link) => link.pathname).join()";
     let in_bar = format!("!!document.querySelector('.site-head a[href={target:?}]')");
-    let wanted = match tab.evaluate(&in_bar)? == true {
+    let wanted = match tab.holds(&in_bar)? {
         true => target.as_str(),
         false => "",
     };
@@ -208,7 +207,7 @@ fn must_be_styled(tab: &mut Tab) -> Result<(), Failed> {
         "rgb(238, 244, 244),0px,40px",
     )?;
     let bar = "getComputedStyle(document.querySelector('.site-head nav') ?? document.body).display";
-    let wanted = match tab.evaluate("!!document.querySelector('.site-head')")? == true {
+    let wanted = match tab.holds("!!document.querySelector('.site-head')")? {
         true => "flex",
         false => "block",
     };
@@ -232,8 +231,9 @@ fn must_show_pictures(tab: &mut Tab, stage: &Stage) -> Result<(), Failed> {
             .as_str()
             .is_some_and(|path| path.ends_with(".svg"));
         // The lesson: stages 1 to 3 do not say that it is a picture.
-        let wanted = Value::from(!is_drawing || stage.number == 4);
-        must_be(&format!("is {} shown", picture[0]), &picture[1], &wanted)?;
+        let wanted = !is_drawing || stage.number == 4;
+        let shown = picture[1] == true;
+        must_be(&format!("is {} shown", picture[0]), shown, wanted)?;
     }
     Ok(())
 }
@@ -364,8 +364,8 @@ fn the_dropdown_opens_and_closes(stand: &Stand, stage: &'static Stage) -> Result
     let must_show = |tab: &mut Tab, when: &str, wanted: bool| {
         must_be(
             &format!("is the dropdown open {when}"),
-            tab.evaluate(first)?,
-            Value::from(wanted),
+            tab.holds(first)?,
+            wanted,
         )
     };
     must_show(&mut tab, "at first", false)?;

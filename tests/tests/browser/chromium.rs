@@ -361,7 +361,12 @@ impl Tab<'_> {
         }
     }
 
-    /// The same, as text.
+    /// Whether an expression holds in the page.
+    pub fn holds(&mut self, expression: &str) -> Result<bool, Failed> {
+        Ok(self.evaluate(expression)? == true)
+    }
+
+    /// What an expression is, as text.
     pub fn text(&mut self, expression: &str) -> Result<String, Failed> {
         Ok(text(&self.evaluate(expression)?))
     }

@@ -120,7 +120,7 @@ fn text_of(tab: &mut Tab, selector: &str) -> Result<String, Failed> {
 
 /// What the page shows as the status code; 0: there was no answer.
 fn status_of(tab: &mut Tab) -> Result<u64, Failed> {
-    if tab.evaluate("document.querySelector('.answer').hidden")? == true {
+    if tab.holds("document.querySelector('.answer').hidden")? {
         return Ok(0);
     }
     let line = text_of(tab, ".status-line")?;
@@ -193,7 +193,7 @@ pub fn every_pick_is_answered(stand: &Stand, stage: &'static Stage) -> Result<()
 
 /// A picture is decoded; text and bytes are there.
 fn must_show_the_content(tab: &mut Tab, what: &str) -> Result<(), Failed> {
-    let shown = tab.evaluate(
+    let shown = tab.holds(
         "(async () => {
            const shown = document.querySelector('.content').firstElementChild;
            if (shown?.tagName !== 'IMG') return !shown || shown.textContent.length > 0;
@@ -201,7 +201,7 @@ fn must_show_the_content(tab: &mut Tab, what: &str) -> Result<(), Failed> {
            return shown.naturalWidth > 0;
          })()",
     )?;
-    must_be(what, shown, Value::from(true))
+    must_be(what, shown, true)
 }
 
 /// What the page says besides: redirects, fields that differ, and the end of a form.
@@ -301,6 +301,13 @@ pub fn an_address_fills_in(stand: &Stand, stage: &'static Stage) -> Result<(), F
         "the request",
         tab.text(shown)?,
         request("/contact.html?a=1"),
+    )?;
+    let wanted = request("/contact.html?a=1").replace('\n', "\r\n");
+    let bytes = bytes_of_command(&mut tab, stage)?;
+    must_be(
+        "the bytes",
+        String::from_utf8_lossy(&bytes).as_ref(),
+        wanted.as_str(),
     )?;
     tab.evaluate("location.hash = '#/notes.txt'")?;
     tab.until(&format!("{shown} === {:?}", request("/notes.txt")))?;
