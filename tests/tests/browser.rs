@@ -22,17 +22,16 @@ use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
 /// A behaviour to be seen on one stage.
-type Look = fn(&Stand, &'static Stage) -> Result<(), Failed>;
+type Look = fn(&mut Tab, &'static Stage) -> Result<(), Failed>;
 
 /// What is to be seen besides the pages as such.
-const BEHAVIOURS: [(&str, Look); 12] = [
+const BEHAVIOURS: [(&str, Look); 11] = [
     ("form", the_form_is_answered),
     ("script", the_script_says_who_served),
     ("search", a_search_is_shown),
     ("dropdown", the_dropdown_opens_and_closes),
     ("missing", a_missing_page_is_told),
     ("private", a_private_file_is_told),
-    ("wire/picks", wire::every_pick_is_answered),
     ("wire/typed", wire::what_is_typed_is_sent),
     ("wire/address", wire::an_address_fills_in),
     ("wire/faults", wire::what_is_wrong_is_named),
@@ -97,35 +96,47 @@ impl Started {
 }
 
 fn trials(started: &Arc<Started>) -> std::io::Result<Vec<Trial>> {
-    let mut trials = vec![trial("broken/wire", started, wire::a_broken_answer_is_told)];
+    let broken = |_: &Stand, tab: &mut Tab| wire::a_broken_answer_is_told(tab);
+    let mut trials = vec![trial("broken/wire", started, broken)];
     for stage in &STAGES {
         for page in stand::pages()? {
             let name = format!("{}/{page}", stage.name);
             let (one, other) = (page.clone(), page);
-            trials.push(trial(&format!("{name}/loads"), started, move |stand| {
-                a_page_loads(stand, stage, &one)
+            trials.push(trial(&format!("{name}/loads"), started, move |_, tab| {
+                a_page_loads(tab, stage, &one)
             }));
-            trials.push(trial(&format!("{name}/phone"), started, move |stand| {
-                a_page_fits_a_phone(stand, stage, &other)
+            trials.push(trial(&format!("{name}/phone"), started, move |_, tab| {
+                a_page_fits_a_phone(tab, stage, &other)
             }));
         }
+        let name = format!("{}/wire/picks", stage.name);
+        trials.push(trial(&name, started, move |stand, tab| {
+            wire::every_pick_is_answered(tab, stage, stand.address(stage))
+        }));
         for (name, look) in BEHAVIOURS {
             let name = format!("{}/{name}", stage.name);
-            trials.push(trial(&name, started, move |stand| look(stand, stage)));
+            trials.push(trial(&name, started, move |_, tab| look(tab, stage)));
         }
     }
     Ok(trials)
 }
 
-/// A trial, to be ignored where there is no browser.
+/// A trial in a tab, to be ignored where there is no browser.
 fn trial(
     name: &str,
     started: &Arc<Started>,
-    look: impl FnOnce(&Stand) -> Result<(), Failed> + Send + 'static,
+    look: impl FnOnce(&Stand, &mut Tab) -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
     let ignored = started.chromium.is_none();
     let started = Arc::clone(started);
-    Trial::test(name, move || look(started.stand()?)).with_ignored_flag(ignored)
+    let run = move || {
+        let stand = started.stand()?;
+        let mut tab = stand.chromium.tab()?;
+        look(stand, &mut tab)?;
+        // Only a tab in which all went well is used again.
+        stand.chromium.keep(tab)
+    };
+    Trial::test(name, run).with_ignored_flag(ignored)
 }
 
 /// Fails unless both are the same, and says what they are of.
@@ -170,14 +181,13 @@ fn must_be_quiet_but_for_icon(tab: &mut Tab, expected: &[[String; 2]]) -> Result
 }
 
 /// A page opens, is styled, and shows its pictures; nothing complains.
-fn a_page_loads(stand: &Stand, stage: &'static Stage, page: &str) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn a_page_loads(tab: &mut Tab, stage: &'static Stage, page: &str) -> Result<(), Failed> {
     // The first page is asked for as people do.
     let target = format!("/{}", page.strip_prefix("index.html").unwrap_or(page));
     tab.resize(1200)?;
     must_be("the status", tab.open(&address(stage, &target))?, 200)?;
-    must_be_styled(&mut tab)?;
-    must_show_pictures(&mut tab, stage)?;
+    must_be_styled(tab)?;
+    must_show_pictures(tab, stage)?;
     let here = "Array.from(document.querySelectorAll('.site-head [aria-current=page]'), (link) => link.pathname).join()";
     let in_bar = format!("!!document.querySelector('.site-head a[href={target:?}]')");
     let wanted = match tab.holds(&in_bar)? {
@@ -189,8 +199,8 @@ fn a_page_loads(stand: &Stand, stage: &'static Stage, page: &str) -> Result<(), 
         tab.text(here)?.as_str(),
         wanted,
     )?;
-    must_be_quiet(&mut tab, &[])?;
-    photograph(&mut tab, stage, page)
+    must_be_quiet(tab, &[])?;
+    photograph(tab, stage, page)
 }
 
 /// The sheet counts, and not only its link: its colours and boxes are seen.
@@ -239,12 +249,11 @@ fn must_show_pictures(tab: &mut Tab, stage: &Stage) -> Result<(), Failed> {
 }
 
 /// Nothing stands out to the side on a telephone.
-fn a_page_fits_a_phone(stand: &Stand, stage: &'static Stage, page: &str) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn a_page_fits_a_phone(tab: &mut Tab, stage: &'static Stage, page: &str) -> Result<(), Failed> {
     tab.open(&address(stage, &format!("/{page}")))?;
     for width in PHONES {
         tab.resize(width)?;
-        must_fit(&mut tab, width)?;
+        must_fit(tab, width)?;
     }
     Ok(())
 }
@@ -283,8 +292,7 @@ const NAME: &str = "<script>document.title = 'broken'</script>";
 const REMARKS: &str = "1 + 1 = 2 & \"quotes\", 'others', 50 %; &lt;\n你好, é";
 
 /// The form is filled in and sent; stage 4 shows each field unharmed.
-fn the_form_is_answered(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn the_form_is_answered(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
     tab.open(&address(stage, "/MyForm.html"))?;
     tab.fill("#name", NAME)?;
     tab.fill("#remarks", REMARKS)?;
@@ -295,7 +303,7 @@ fn the_form_is_answered(stand: &Stand, stage: &'static Stage) -> Result<(), Fail
     let status = tab.follow(|tab| tab.click("button[type=submit]"))?;
     if stage.number < 4 {
         must_be("the status of POST", status, 501)?;
-        return must_be_quiet_but_for_icon(&mut tab, &[told_of(501, "/MyForm.html")]);
+        return must_be_quiet_but_for_icon(tab, &[told_of(501, "/MyForm.html")]);
     }
     must_be("the status of POST", status, 200)?;
     let rows = tab.evaluate(
@@ -323,25 +331,23 @@ fn the_form_is_answered(stand: &Stand, stage: &'static Stage) -> Result<(), Fail
         tab.text("document.title")?.as_str(),
         "What the server received",
     )?;
-    must_be_styled(&mut tab)?;
-    must_be_quiet_but_for_icon(&mut tab, &[])?;
+    must_be_styled(tab)?;
+    must_be_quiet_but_for_icon(tab, &[])?;
     for width in PHONES {
         tab.resize(width)?;
-        must_fit(&mut tab, width)?;
+        must_fit(tab, width)?;
     }
-    photograph(&mut tab, stage, "answer-to-form")
+    photograph(tab, stage, "answer-to-form")
 }
 
-fn the_script_says_who_served(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn the_script_says_who_served(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
     tab.open(&address(stage, "/"))?;
     let served = tab.text("document.querySelector('[data-served]').textContent")?;
     let wanted = format!("This page was served by stage {},", stage.number);
     must_contain("the foot of the page", &served, &wanted)
 }
 
-fn a_search_is_shown(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn a_search_is_shown(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
     tab.open(&address(stage, "/simple_navbar.html"))?;
     let words = "<b>one & two</b> + 你";
     tab.fill("#q", words)?;
@@ -354,11 +360,10 @@ fn a_search_is_shown(stand: &Stand, stage: &'static Stage) -> Result<(), Failed>
     must_contain("what was searched for", &shown, &format!("“{words}”"))?;
     let field = tab.text("document.querySelector('#q').value")?;
     must_be("the field", field.as_str(), words)?;
-    must_be_quiet(&mut tab, &[])
+    must_be_quiet(tab, &[])
 }
 
-fn the_dropdown_opens_and_closes(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn the_dropdown_opens_and_closes(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
     tab.open(&address(stage, "/simple_navbar.html"))?;
     let first = "document.querySelector('.bar details li').checkVisibility()";
     let must_show = |tab: &mut Tab, when: &str, wanted: bool| {
@@ -368,15 +373,15 @@ fn the_dropdown_opens_and_closes(stand: &Stand, stage: &'static Stage) -> Result
             wanted,
         )
     };
-    must_show(&mut tab, "at first", false)?;
+    must_show(tab, "at first", false)?;
     tab.click(".bar summary")?;
-    must_show(&mut tab, "after a click", true)?;
+    must_show(tab, "after a click", true)?;
     tab.press("Escape", 27, 0)?;
-    must_show(&mut tab, "after Escape", false)?;
+    must_show(tab, "after Escape", false)?;
     tab.press("Enter", 13, 0)?;
-    must_show(&mut tab, "after Enter", true)?;
+    must_show(tab, "after Enter", true)?;
     tab.click("h1")?;
-    must_show(&mut tab, "after a click elsewhere", false)?;
+    must_show(tab, "after a click elsewhere", false)?;
     tab.click(".bar summary")?;
     // Its links lead to the same page of the other stages.
     must_be("the status", tab.follow(|tab| tab.click(".bar li a"))?, 200)?;
@@ -384,22 +389,20 @@ fn the_dropdown_opens_and_closes(stand: &Stand, stage: &'static Stage) -> Result
     must_contain("the first link", &served, "stage 1,")
 }
 
-fn a_missing_page_is_told(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn a_missing_page_is_told(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
     let status = tab.open(&address(stage, "/no/such/page"))?;
     must_be("the status", status, 404)?;
-    must_be_quiet_but_for_icon(&mut tab, &[told_of(404, "/no/such/page")])?;
+    must_be_quiet_but_for_icon(tab, &[told_of(404, "/no/such/page")])?;
     let shown = tab.text("document.body.innerText")?;
     if stage.number < 4 {
         return must_contain("the page", &shown, "404");
     }
     must_contain("the page", &shown, "There is nothing at this address")?;
-    must_be_styled(&mut tab)?;
-    must_show_pictures(&mut tab, stage)
+    must_be_styled(tab)?;
+    must_show_pictures(tab, stage)
 }
 
-fn a_private_file_is_told(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+fn a_private_file_is_told(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
     let target = format!("/{}", PRIVATE.0);
     let status = tab.open(&address(stage, &target))?;
     let shown = tab.text("document.body.innerText")?;
@@ -408,7 +411,7 @@ fn a_private_file_is_told(stand: &Stand, stage: &'static Stage) -> Result<(), Fa
         return must_contain("the page", &shown, PRIVATE.1.trim());
     }
     must_be("the status", status, 403)?;
-    must_be_quiet(&mut tab, &[told_of(403, &target)])?;
+    must_be_quiet(tab, &[told_of(403, &target)])?;
     must_contain("the page", &shown, "This file is not meant for everybody")?;
-    must_be_styled(&mut tab)
+    must_be_styled(tab)
 }

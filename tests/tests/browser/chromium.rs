@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::mem;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -84,6 +85,8 @@ pub struct Chromium {
     ids: AtomicU64,
     /// The conversation with the browser itself, on which tabs are opened.
     own: Mutex<Session>,
+    /// Tabs that may be used again: to open one takes as long as most tests.
+    idle: Mutex<Vec<Session>>,
     /// What it writes to standard error.
     log: Kept,
     _profile: Folder,
@@ -113,6 +116,7 @@ impl Chromium {
             routes,
             ids: AtomicU64::new(1),
             own: Mutex::new(own),
+            idle: Mutex::default(),
             log,
             _profile: profile,
         };
@@ -125,27 +129,46 @@ impl Chromium {
         locked(&self.own).call(self, method, parameters)
     }
 
-    /// Opens a tab, which shares nothing with any other.
+    /// A tab with nothing in it.
     pub fn tab(&self) -> Result<Tab<'_>, Failed> {
+        let idle = locked(&self.idle).pop();
+        match idle {
+            Some(session) => Ok(Tab::of(self, session)),
+            None => self.new_tab(),
+        }
+    }
+
+    /// Opens a tab, which shares nothing with any other.
+    fn new_tab(&self) -> Result<Tab<'_>, Failed> {
         let context = self.ask("Target.createBrowserContext", json!({}))?;
         let context = text(&context["browserContextId"]);
         let asked = json!({ "url": "about:blank", "browserContextId": context });
         let target = self.ask("Target.createTarget", asked)?;
         let asked = json!({ "targetId": target["targetId"], "flatten": true });
         let attached = self.ask("Target.attachToTarget", asked)?;
-        let session = Session::open(&text(&attached["sessionId"]), &self.routes);
-        let mut tab = Tab {
-            chromium: self,
-            context,
-            session,
-        };
+        let mut session = Session::open(&text(&attached["sessionId"]), &self.routes);
+        session.context = context;
+        let mut tab = Tab::of(self, session);
         for domain in ["Page", "Runtime", "Log", "Network"] {
             tab.call(&format!("{domain}.enable"), json!({}))?;
         }
         tab.call("Page.setLifecycleEventsEnabled", json!({ "enabled": true }))?;
         let focus = json!({ "enabled": true });
         tab.call("Emulation.setFocusEmulationEnabled", focus)?;
+        // What one page has fetched is fetched again for the next.
+        tab.call("Network.setCacheDisabled", json!({ "cacheDisabled": true }))?;
         Ok(tab)
+    }
+
+    /// Takes a tab back, to be used again.
+    pub fn keep(&self, mut tab: Tab) -> Result<(), Failed> {
+        tab.open("about:blank")?;
+        tab.call("Emulation.clearDeviceMetricsOverride", json!({}))?;
+        tab.call("Emulation.setEmulatedMedia", json!({ "features": [] }))?;
+        tab.flush()?;
+        tab.session.events.clear();
+        tab.is_clean = true;
+        Ok(())
     }
 
     fn ended(&self) -> Failed {
@@ -216,6 +239,8 @@ fn deliver(output: impl Read + Send + 'static, routes: Routes) {
 /// A conversation: what it has received, and not yet looked at.
 struct Session {
     id: String,
+    /// What the tab has to itself, as a private window has; the browser itself has none.
+    context: String,
     inbox: Receiver<Value>,
     events: Vec<Value>,
 }
@@ -224,8 +249,13 @@ impl Session {
     fn open(id: &str, routes: &Routes) -> Session {
         let (sender, inbox) = mpsc::channel();
         locked(routes).insert(id.to_string(), sender);
+        Session::on(id, inbox)
+    }
+
+    fn on(id: &str, inbox: Receiver<Value>) -> Session {
         Session {
             id: id.to_string(),
+            context: String::new(),
             inbox,
             events: Vec::new(),
         }
@@ -276,14 +306,22 @@ impl Session {
     }
 }
 
-/// A tab. It is closed when this value is dropped.
+/// A tab. It is closed when this value is dropped, or kept if it is clean.
 pub struct Tab<'a> {
     chromium: &'a Chromium,
-    context: String,
     session: Session,
+    is_clean: bool,
 }
 
-impl Tab<'_> {
+impl<'a> Tab<'a> {
+    fn of(chromium: &'a Chromium, session: Session) -> Tab<'a> {
+        Tab {
+            chromium,
+            session,
+            is_clean: false,
+        }
+    }
+
     /// Calls a method of the protocol.
     pub fn call(&mut self, method: &str, parameters: Value) -> Result<Value, Failed> {
         self.session.call(self.chromium, method, parameters)
@@ -480,10 +518,15 @@ impl Tab<'_> {
 
 impl Drop for Tab<'_> {
     fn drop(&mut self) {
-        let context = json!({ "browserContextId": self.context });
+        let nothing = Session::on("", mpsc::channel().1);
+        let session = mem::replace(&mut self.session, nothing);
+        if self.is_clean {
+            return locked(&self.chromium.idle).push(session);
+        }
+        let context = json!({ "browserContextId": session.context });
         // If the browser has ended, so has the tab.
         let _ = self.chromium.ask("Target.disposeBrowserContext", context);
-        locked(&self.chromium.routes).remove(&self.session.id);
+        locked(&self.chromium.routes).remove(&session.id);
     }
 }
 

@@ -1,7 +1,7 @@
 //! The stand of these tests: the site, the four stages that serve it, and one browser, which
 //! sees each stage at the address that a student types.
 
-use crate::chromium::{Chromium, Tab};
+use crate::chromium::Chromium;
 use lab::program::{Kept, Program};
 use lab::server::{Server, Start};
 use lab::site::Site;
@@ -25,7 +25,7 @@ pub const BROKEN: &str = "http://127.0.0.1:9002";
 /// The site, the stages that serve it, and the browser.
 pub struct Stand {
     // In the order in which they are to end.
-    chromium: Chromium,
+    pub chromium: Chromium,
     servers: Vec<Server>,
     _site: Mutex<Site>,
 }
@@ -59,11 +59,6 @@ impl Stand {
             servers,
             _site: Mutex::new(site),
         })
-    }
-
-    /// A new tab of the browser.
-    pub fn tab(&self) -> Result<Tab<'_>, Failed> {
-        self.chromium.tab()
     }
 
     /// Where that stage really listens.

@@ -1,14 +1,18 @@
 //! The page `wire.html`: what is picked or typed is sent, and what it shows is what came.
 
 use crate::chromium::Tab;
-use crate::stand::{BROKEN, PRIVATE, Stand, address};
+use crate::stand::{BROKEN, PRIVATE, address};
 use crate::{PHONES, must_be, must_be_quiet, must_contain, must_fit, photograph, told_of};
 use lab::wire::Client;
 use lab::workspace::Stage;
 use libtest_mimic::Failed;
 use serde_json::Value;
+use std::net::SocketAddr;
 use std::process::Command;
 use std::time::{Duration, Instant};
+
+/// Where the page is.
+const PAGE: &str = "/wire.html";
 
 /// A pick, and what must come of it.
 struct Pick {
@@ -102,13 +106,6 @@ fn told_of_errors() -> Vec<[String; 2]> {
         .into()
 }
 
-/// Opens the page through a stage.
-fn wire<'a>(stand: &'a Stand, stage: &Stage) -> Result<Tab<'a>, Failed> {
-    let mut tab = stand.tab()?;
-    tab.open(&address(stage, "/wire.html"))?;
-    Ok(tab)
-}
-
 /// Waits for what comes of a request.
 fn settle(tab: &mut Tab) -> Result<(), Failed> {
     tab.until("!document.querySelector('.answer').hidden || document.querySelector('.outcome.bad')")
@@ -149,10 +146,10 @@ fn bytes_of_command(tab: &mut Tab, stage: &Stage) -> Result<Vec<u8>, Failed> {
 }
 
 /// What the server answers to these bytes.
-fn raw_status(stand: &Stand, stage: &Stage, bytes: &[u8]) -> Result<u16, Failed> {
+fn raw_status(server: SocketAddr, bytes: &[u8]) -> Result<u16, Failed> {
     let deadline = Instant::now() + Duration::from_secs(20);
     let nothing_secret = b"there is no such secret".as_slice().into();
-    let answer = Client::connect(stand.address(stage), nothing_secret, deadline)
+    let answer = Client::connect(server, nothing_secret, deadline)
         .and_then(|mut client| {
             client.send(bytes);
             client.answer()
@@ -162,33 +159,37 @@ fn raw_status(stand: &Stand, stage: &Stage, bytes: &[u8]) -> Result<u16, Failed>
 }
 
 /// Each button sends its request; what is shown is what came, and the command gets the same.
-pub fn every_pick_is_answered(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = wire(stand, stage)?;
+pub fn every_pick_is_answered(
+    tab: &mut Tab,
+    stage: &'static Stage,
+    server: SocketAddr,
+) -> Result<(), Failed> {
+    tab.open(&address(stage, PAGE))?;
     let count = tab.evaluate("document.querySelectorAll('.picks button').length")?;
     must_be("the number of picks", count, Value::from(PICKS.len()))?;
     let which = usize::from(stage.number == 4);
     for (place, pick) in PICKS.iter().enumerate() {
         let button = format!(".picks button:nth-child({})", place + 1);
-        must_be("the pick", text_of(&mut tab, &button)?.as_str(), pick.name)?;
+        must_be("the pick", text_of(tab, &button)?.as_str(), pick.name)?;
         tab.click(&button)?;
-        settle(&mut tab)?;
+        settle(tab)?;
         let told = |what: &str| format!("{what} of `{}`", pick.name);
-        must_be(&told("the status"), status_of(&mut tab)?, pick.shown[which])?;
+        must_be(&told("the status"), status_of(tab)?, pick.shown[which])?;
         let says = match pick.shown[which] {
-            0 => text_of(&mut tab, ".outcome")?,
-            _ => text_of(&mut tab, ".kind")?,
+            0 => text_of(tab, ".outcome")?,
+            _ => text_of(tab, ".kind")?,
         };
         must_contain(&told("the kind"), &says, pick.says[which])?;
-        must_show_the_content(&mut tab, &told("the content"))?;
-        let bytes = bytes_of_command(&mut tab, stage)?;
+        must_show_the_content(tab, &told("the content"))?;
+        let bytes = bytes_of_command(tab, stage)?;
         must_be(
             &told("the status of the command"),
-            raw_status(stand, stage, &bytes)?,
+            raw_status(server, &bytes)?,
             pick.raw[which],
         )?;
     }
-    must_follow_the_rules(&mut tab, stage)?;
-    must_be_quiet(&mut tab, &told_of_errors())
+    must_follow_the_rules(tab, stage)?;
+    must_be_quiet(tab, &told_of_errors())
 }
 
 /// A picture is decoded; text and bytes are there.
@@ -259,27 +260,27 @@ fn pick(tab: &mut Tab, name: &str) -> Result<(), Failed> {
 }
 
 /// A request that was typed is sent, by the button as by the keyboard.
-pub fn what_is_typed_is_sent(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = wire(stand, stage)?;
+pub fn what_is_typed_is_sent(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
+    tab.open(&address(stage, PAGE))?;
     tab.fill(
         "#request",
         "GET /diary.txt HTTP/1.1\nX-Odd: 1\nHost: elsewhere\n\n",
     )?;
     tab.click("form.wire button")?;
-    settle(&mut tab)?;
+    settle(tab)?;
     let wanted = if stage.number == 4 { 403 } else { 200 };
-    must_be("the status", status_of(&mut tab)?, wanted)?;
-    let private = text_of(&mut tab, ".content")?.contains(PRIVATE.1.trim());
+    must_be("the status", status_of(tab)?, wanted)?;
+    let private = text_of(tab, ".content")?.contains(PRIVATE.1.trim());
     must_be("is the private file shown", private, stage.number < 4)?;
     must_contain(
         "the notes",
-        &text_of(&mut tab, ".notes")?,
+        &text_of(tab, ".notes")?,
         "Not yours to set in a browser: Host.",
     )?;
 
-    send(&mut tab, "GET /a page HTTP/1.0\n\nsome content")?;
-    must_be("the status", status_of(&mut tab)?, 404)?;
-    let notes = text_of(&mut tab, ".notes")?;
+    send(tab, "GET /a page HTTP/1.0\n\nsome content")?;
+    must_be("the status", status_of(tab)?, 404)?;
+    let notes = text_of(tab, ".notes")?;
     for part in [
         "asks for /a%20page",
         "HTTP/1.1, and not HTTP/1.0",
@@ -287,12 +288,11 @@ pub fn what_is_typed_is_sent(stand: &Stand, stage: &'static Stage) -> Result<(),
     ] {
         must_contain("the notes", &notes, part)?;
     }
-    must_be_quiet(&mut tab, &told_of_errors())
+    must_be_quiet(tab, &told_of_errors())
 }
 
 /// An address may bring a target along.
-pub fn an_address_fills_in(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+pub fn an_address_fills_in(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
     tab.open(&address(stage, "/wire.html#/contact.html?a=1"))?;
     let request =
         |target: &str| format!("GET {target} HTTP/1.1\nHost: 127.0.0.1:{}\n\n", stage.port);
@@ -303,7 +303,7 @@ pub fn an_address_fills_in(stand: &Stand, stage: &'static Stage) -> Result<(), F
         request("/contact.html?a=1"),
     )?;
     let wanted = request("/contact.html?a=1").replace('\n', "\r\n");
-    let bytes = bytes_of_command(&mut tab, stage)?;
+    let bytes = bytes_of_command(tab, stage)?;
     must_be(
         "the bytes",
         String::from_utf8_lossy(&bytes).as_ref(),
@@ -311,12 +311,12 @@ pub fn an_address_fills_in(stand: &Stand, stage: &'static Stage) -> Result<(), F
     )?;
     tab.evaluate("location.hash = '#/notes.txt'")?;
     tab.until(&format!("{shown} === {:?}", request("/notes.txt")))?;
-    must_be_quiet(&mut tab, &[])
+    must_be_quiet(tab, &[])
 }
 
 /// What cannot be sent is named, and the next request is sent all the same.
-pub fn what_is_wrong_is_named(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = wire(stand, stage)?;
+pub fn what_is_wrong_is_named(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
+    tab.open(&address(stage, PAGE))?;
     for (request, message) in [
         ("", "There is no request line."),
         ("\nGET / HTTP/1.1\n\n", "There is no request line."),
@@ -335,19 +335,19 @@ pub fn what_is_wrong_is_named(stand: &Stand, stage: &'static Stage) -> Result<()
             "The browser does not send this with GET",
         ),
     ] {
-        send(&mut tab, request)?;
-        must_be("the status", status_of(&mut tab)?, 0)?;
-        must_contain("the message", &text_of(&mut tab, ".outcome")?, message)?;
+        send(tab, request)?;
+        must_be("the status", status_of(tab)?, 0)?;
+        must_contain("the message", &text_of(tab, ".outcome")?, message)?;
     }
-    send(&mut tab, "GET /notes.txt HTTP/1.1")?;
-    must_be("the status", status_of(&mut tab)?, 200)?;
-    must_contain("the notes", &text_of(&mut tab, ".notes")?, "no empty line")?;
-    must_be_quiet(&mut tab, &[])
+    send(tab, "GET /notes.txt HTTP/1.1")?;
+    must_be("the status", status_of(tab)?, 200)?;
+    must_contain("the notes", &text_of(tab, ".notes")?, "no empty line")?;
+    must_be_quiet(tab, &[])
 }
 
 /// The command is exact, whatever stands in the request.
-pub fn the_command_sends_what_is_typed(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = wire(stand, stage)?;
+pub fn the_command_sends_what_is_typed(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
+    tab.open(&address(stage, PAGE))?;
     let content = "a 'quote' \"two\" 100% \\n \\\\ $HOME `id` !1\ttab\nend";
     for (request, sent) in [
         (
@@ -367,7 +367,7 @@ pub fn the_command_sends_what_is_typed(stand: &Stand, stage: &'static Stage) -> 
         (String::new(), String::new()),
     ] {
         tab.fill("#request", &request)?;
-        let bytes = bytes_of_command(&mut tab, stage)?;
+        let bytes = bytes_of_command(tab, stage)?;
         must_be(
             "the bytes",
             bytes.escape_ascii().to_string(),
@@ -378,13 +378,13 @@ pub fn the_command_sends_what_is_typed(stand: &Stand, stage: &'static Stage) -> 
 }
 
 /// The button copies the command, or marks it where it may not.
-pub fn the_command_is_copied(stand: &Stand, stage: &'static Stage) -> Result<(), Failed> {
-    let mut tab = wire(stand, stage)?;
+pub fn the_command_is_copied(tab: &mut Tab, stage: &'static Stage) -> Result<(), Failed> {
+    tab.open(&address(stage, PAGE))?;
     tab.click("button.copy")?;
     tab.until("document.querySelector('.copied').textContent !== ''")?;
-    let said = text_of(&mut tab, ".copied")?;
+    let said = text_of(tab, ".copied")?;
     let marked = tab.text("getSelection().toString()")?;
-    let command = text_of(&mut tab, ".command")?;
+    let command = text_of(tab, ".command")?;
     match said.as_str() {
         "Copied." => Ok(()),
         _ => must_be("what is marked", marked, command),
@@ -392,23 +392,22 @@ pub fn the_command_is_copied(stand: &Stand, stage: &'static Stage) -> Result<(),
 }
 
 /// An answer that breaks off, or never comes, is told in a sentence, with a way out.
-pub fn a_broken_answer_is_told(stand: &Stand) -> Result<(), Failed> {
-    let mut tab = stand.tab()?;
+pub fn a_broken_answer_is_told(tab: &mut Tab) -> Result<(), Failed> {
     tab.open(&format!("{BROKEN}/wire.html"))?;
-    send(&mut tab, "GET /cut HTTP/1.1\n\n")?;
-    let said = text_of(&mut tab, ".outcome")?;
+    send(tab, "GET /cut HTTP/1.1\n\n")?;
+    let said = text_of(tab, ".outcome")?;
     // The browser may throw away what had come before.
     let cut = "cut short: Content-Length promised 100 bytes, and";
     must_contain("the outcome", &said, cut)?;
     must_contain("the way out", &said, "and send once more")?;
-    send(&mut tab, "GET /gone HTTP/1.1\n\n")?;
-    let said = text_of(&mut tab, ".outcome")?;
+    send(tab, "GET /gone HTTP/1.1\n\n")?;
+    let said = text_of(tab, ".outcome")?;
     must_contain("the outcome", &said, "No answer came")?;
     must_contain(
         "the way out",
         &said,
         "Does the server still run at 127.0.0.1:9002?",
     )?;
-    send(&mut tab, "GET /notes.txt HTTP/1.1\n\n")?;
-    must_be("the status", status_of(&mut tab)?, 200)
+    send(tab, "GET /notes.txt HTTP/1.1\n\n")?;
+    must_be("the status", status_of(tab)?, 200)
 }
