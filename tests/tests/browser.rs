@@ -52,7 +52,7 @@ const PHONES: [u64; 2] = [320, 375];
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // More tabs at once make nothing faster: the browser is one.
-    arguments.test_threads.get_or_insert(4);
+    arguments.test_threads.get_or_insert(2);
     let started = Arc::new(Started {
         chromium: chromium::program(),
         stand: OnceLock::new(),
