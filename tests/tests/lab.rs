@@ -236,3 +236,19 @@ fn a_server_that_cannot_be_started_is_named() {
         refused.stdout(contains(named).and(contains(path.to_string_lossy().into_owned())));
     }
 }
+
+#[test]
+fn a_fault_is_listed_told_and_shown() {
+    let lab = |arguments: &[&str]| lab(workspace::root()).args(arguments).assert();
+    let list = lab(&["fault"]).success();
+    list.stdout(contains("climbs").and(contains("Stage 4")));
+    let told = lab(&["fault", "climbs"]).success();
+    told.stdout(contains("no-climbing").and(contains("cargo lab fault climbs --serve")));
+    // Red is what is wanted here; a green check would be a defect of the suite.
+    let shown = lab(&["fault", "climbs", "no-climbing"]).success();
+    shown.stdout(contains("✗ no-climbing").and(contains("from outside the document root")));
+    let unknown = lab(&["fault", "climbs", "no-such-check"]).code(3);
+    unknown.stderr(contains("`no-such-check`").and(contains("cargo lab fault climbs")));
+    let unknown = lab(&["fault", "no-such-fault"]).code(2);
+    unknown.stderr(contains("no-such-fault").and(contains("All faults: cargo lab fault")));
+}

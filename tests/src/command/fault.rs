@@ -10,7 +10,7 @@ use crate::paint::{BOLD, CYAN, RED, paint};
 use crate::program::Program;
 use crate::suite::{self, Verdict};
 use crate::workspace::{self, STAGES};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -59,7 +59,7 @@ pub const SERVER: &str = "faulty-server";
 #[derive(Args)]
 pub struct Options {
     /// The fault; without one, all of them are listed.
-    #[arg(value_enum, hide_possible_values = true)]
+    #[arg(value_parser = named)]
     fault: Option<Fault>,
 
     /// The check to hold against it; without one, those that notice it are listed.
@@ -81,6 +81,11 @@ pub struct Options {
     /// Options for the server, behind `--`.
     #[arg(last = true, requires = "serve")]
     options: Vec<OsString>,
+}
+
+/// The fault of that name. There are too many to list them all in an error.
+fn named(name: &str) -> Result<Fault, String> {
+    Fault::from_str(name, false).map_err(|_| "All faults: cargo lab fault".to_string())
 }
 
 /// Lists, shows or serves. Shown, the check is expected to be red: exit code 0 says so.
@@ -259,4 +264,31 @@ pub fn server(arguments: &[OsString]) -> ExitCode {
     let name = OsString::from("faulty");
     let arguments = [std::slice::from_ref(&name), arguments].concat();
     faulty::run(faulty::options::read(arguments))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_articles_got_wrong_is_noticed_by_the_check_named() {
+        for (number, fault, id) in ARTICLES {
+            let row = row(*fault).unwrap();
+            assert!(row.stage <= *number, "{fault:?}");
+            assert!(row.red.contains(id), "{fault:?}: {id}");
+            let mut suite = checks::of_stage(*number).into_iter();
+            assert!(suite.any(|check| check.id == *id), "{number}: {id}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_between_characters() {
+        assert_eq!(
+            first_line("\n  HTTP/1.1 200 OK\\r\\n\nmore"),
+            "HTTP/1.1 200 OK"
+        );
+        assert_eq!(first_line(""), "nothing");
+        let cut = first_line(&"你".repeat(200));
+        assert_eq!(cut, format!("{} ...", "你".repeat(100)));
+    }
 }
