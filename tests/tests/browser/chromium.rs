@@ -33,7 +33,7 @@ const PLACES: [&str; 5] = [
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
 ];
 
-const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 18] = [
     "--headless",
     "--remote-debugging-pipe",
     "--disable-gpu",
@@ -49,6 +49,8 @@ const OPTIONS: [&str; 17] = [
     "--hide-scrollbars",
     "--use-mock-keychain",
     "--lang=en",
+    // A page that was left is done with: nobody goes back to it.
+    "--disable-features=BackForwardCache",
     // Tabs that nobody looks at run as fast as the others.
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
