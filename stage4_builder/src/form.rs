@@ -28,6 +28,7 @@ pub fn echo(body: &[u8]) -> String {
          <meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>What the server received</title>\n\
+         <link rel=\"icon\" href=\"/media/icon.png\" type=\"image/png\">\n\
          <link rel=\"stylesheet\" href=\"/style.css\">\n\
          </head>\n\
          <body>\n\

@@ -332,7 +332,7 @@ fn the_form_is_answered(tab: &mut Tab, stage: &'static Stage) -> Result<(), Fail
         "What the server received",
     )?;
     must_be_styled(tab)?;
-    must_be_quiet_but_for_icon(tab, &[])?;
+    must_be_quiet(tab, &[])?;
     for width in PHONES {
         tab.resize(width)?;
         must_fit(tab, width)?;
