@@ -8,6 +8,7 @@
 //! - [`suite`] runs checks; [`explain`] tells a person what they found.
 //! - [`grade`] runs a stage's suite on one program; [`report`] is what comes of it, and
 //!   [`mod@format`] how it leaves the house.
+//! - [`measure`] finds the numbers and pictures of the lessons; [`plot`] is how they look.
 //! - [`command`] is `cargo lab`.
 //! - [`faulty`] is a server with one fault at a time, which shows that checks can fail.
 
@@ -20,7 +21,9 @@ pub mod explain;
 pub mod faulty;
 pub mod format;
 pub mod grade;
+pub mod measure;
 pub mod paint;
+pub mod plot;
 pub mod program;
 pub mod report;
 pub mod server;

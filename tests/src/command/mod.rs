@@ -4,6 +4,7 @@ mod diff;
 mod fault;
 mod fingerprint;
 mod grade;
+mod measure;
 mod overview;
 mod package;
 mod run;
@@ -83,6 +84,9 @@ enum Command {
     },
     /// Run the suites again and again on a busy machine: their verdicts must never differ.
     Soak(soak::Options),
+    /// Measure the stages, and draw what was seen.
+    #[command(subcommand)]
+    Measure(measure::Kind),
     /// Pack the suite for a course's automation.
     #[command(subcommand)]
     Package(package::Kind),
@@ -108,6 +112,7 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Fault(options)) => fault::fault(&options),
         Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),
         Some(Command::Soak(options)) => soak::soak(&options),
+        Some(Command::Measure(kind)) => measure::measure(&kind),
         Some(Command::Package(kind)) => package::pack(&kind),
     };
     outcome.unwrap_or_else(|error| {

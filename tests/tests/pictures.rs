@@ -1,0 +1,242 @@
+//! The pictures of the lessons: what is measured is what happened, what is drawn is what was
+//! measured, and the page of diffs is that of today's stages.
+
+use assert_cmd::Command;
+use lab::measure::waterfall::{self, CLIENTS, STALLED, Visit, Waterfall};
+use lab::measure::{Machine, picture};
+use lab::plot::{AMBER, GREEN, GREY, PINK, Tone};
+use lab::program::Program;
+use lab::workspace::{self, STAGES};
+use predicates::str::contains;
+use roxmltree::{Document, Node};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::thread;
+
+/// Long enough for seven clients to be answered meanwhile, however busy the machine is.
+const TIMEOUT: u32 = 5;
+
+/// What each stage does with eight clients.
+fn waterfalls() -> Vec<Waterfall> {
+    let binaries = workspace::build_stages().unwrap();
+    let measured = |(stage, binary)| {
+        let program = Program::new(binary);
+        waterfall::measure(stage, &program, TIMEOUT, || ()).unwrap()
+    };
+    thread::scope(|scope| {
+        let pairs = STAGES.iter().zip(binaries);
+        let runs: Vec<_> = { pairs }
+            .map(|pair| scope.spawn(move || measured(pair)))
+            .collect();
+        runs.into_iter().map(|run| run.join().unwrap()).collect()
+    })
+}
+
+#[test]
+fn who_waits_for_whom_is_the_lesson() {
+    let stages = waterfalls();
+    for stage in &stages {
+        let end = stage.stalled().unwrap().ended;
+        assert_eq!(stage.clients.len(), CLIENTS as usize);
+        assert!(stage.others().all(|visit| visit.status == Some(200)));
+        for visit in stage.others() {
+            let waits = stage.stage == 1 && visit.client > STALLED;
+            let first = visit.first_byte.unwrap();
+            let client = format!("{}, client {}: {visit:?}", stage.name, visit.client);
+            assert_eq!(first > end, waits, "{client}");
+            assert_eq!(visit.ended > end, waits, "{client}");
+        }
+        for visit in &stage.clients {
+            let first = visit.first_byte.unwrap();
+            let times = [
+                visit.came,
+                visit.connected,
+                visit.written,
+                first,
+                visit.ended,
+            ];
+            assert!(times.is_sorted(), "{visit:?}");
+        }
+    }
+    let span = picture::span(&stages);
+    for stage in &stages {
+        let svg = picture::draw(stage, span).unwrap();
+        is_drawn_as_measured(&svg, stage);
+    }
+    assert!(
+        stages[0]
+            .sentence()
+            .starts_with("Clients 4 to 8 get nothing")
+    );
+    assert!(stages[1].sentence().starts_with("Only client 3"));
+}
+
+/// The value of an attribute that is a number.
+fn number(node: Node, name: &str) -> f64 {
+    node.attribute(name).unwrap().parse().unwrap()
+}
+
+/// Every bar begins and ends where its figures say, in the row of its client.
+fn is_drawn_as_measured(svg: &str, stage: &Waterfall) {
+    let document = Document::parse(svg).unwrap();
+    let nodes = |name: &'static str| {
+        document
+            .descendants()
+            .filter(move |node| node.has_tag_name(name))
+    };
+    let words: Vec<(f64, &str)> = { nodes("text") }
+        .map(|node| (number(node, "y"), node.text().unwrap().trim()))
+        .collect();
+    let row = |visit: &Visit| {
+        let name = format!("client {}", visit.client);
+        let row = words.iter().find(|(_, text)| *text == name);
+        row.unwrap_or_else(|| panic!("no row for {name}")).0
+    };
+    // The axis: where 0 s and 1 s are.
+    let tick = |name: &str| {
+        let tick = nodes("text").find(|node| node.text().unwrap().trim() == name);
+        number(tick.unwrap(), "x")
+    };
+    let (zero, second) = (tick("0 s"), tick("1 s"));
+    let place = |time: f64| zero + time / 1000.0 * (second - zero);
+    let bars = |tone: Tone, y: f64| {
+        let holds = move |node: &Node| {
+            let (top, height) = (number(*node, "y"), number(*node, "height"));
+            node.attribute("fill") == Some(&tone.written()) && top < y && y < top + height
+        };
+        let ends = |node: Node| (number(node, "x"), number(node, "x") + number(node, "width"));
+        nodes("rect").filter(holds).map(ends).collect::<Vec<_>>()
+    };
+    for visit in &stage.clients {
+        let (y, first) = (row(visit), visit.first_byte.unwrap());
+        let expected = match visit.stalled {
+            true => vec![(PINK, visit.came, visit.ended)],
+            false => vec![
+                (GREY, visit.came, visit.written),
+                (AMBER, visit.written, first),
+                (GREEN, first, visit.ended),
+            ],
+        };
+        for (tone, from, to) in expected {
+            let drawn = bars(tone, y);
+            let [(left, right)] = drawn[..] else {
+                panic!("{drawn:?} are not one bar of {visit:?}");
+            };
+            // Coordinates are whole numbers.
+            let near = |one: f64, other: f64| (one - other).abs() <= 2.0;
+            assert!(
+                near(left, place(from)) && near(right, place(to)),
+                "{visit:?}"
+            );
+        }
+        let figure = waterfall::shown(visit.took());
+        let there = words
+            .iter()
+            .any(|(height, text)| *height == y && *text == figure);
+        assert!(there, "{figure} stands beside no bar of {visit:?}");
+    }
+}
+
+#[test]
+fn pictures_of_one_page_do_not_share_a_name() {
+    let visit = |client| Visit {
+        client,
+        stalled: client == STALLED,
+        came: 0.0,
+        connected: 0.0,
+        written: 0.0,
+        first_byte: None,
+        ended: 1.0,
+        status: None,
+    };
+    for stage in [1, 2] {
+        let stage = Waterfall {
+            stage,
+            name: "a".to_string(),
+            idea: "<&>".to_string(),
+            clients: (1..=CLIENTS).map(visit).collect(),
+        };
+        let svg = picture::draw(&stage, 500.0).unwrap();
+        let document = Document::parse(&svg).unwrap();
+        let id = format!("waterfall-{}", stage.stage);
+        for node in document.descendants() {
+            assert!(
+                node.attribute("id")
+                    .is_none_or(|name| name.starts_with(&id))
+            );
+        }
+        let style = { document.descendants() }.find(|node| node.has_tag_name("style"));
+        let style = style.unwrap().text().unwrap();
+        let lines = style.lines().filter(|line| line.contains('['));
+        assert!(lines.clone().count() > 0);
+        assert!({ lines }.all(|line| line.starts_with(&format!("#{id} "))));
+        let title = { document.descendants() }.find(|node| node.has_tag_name("title"));
+        assert!(title.unwrap().text().unwrap().ends_with(": <&>"));
+    }
+}
+
+#[test]
+fn a_stage_that_dies_meanwhile_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = folder.path().join("mortal");
+    let faulty = env!("CARGO_BIN_EXE_faulty");
+    let text = format!("#!/bin/sh\n'{faulty}' \"$@\" &\nsleep 0.4\nkill -9 $!\nexit 7\n");
+    fs::write(&script, text).unwrap();
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let stage = workspace::stage(3);
+    let died = waterfall::measure(stage, &Program::new(script), TIMEOUT, || ());
+    let message = died.unwrap_err();
+    assert!(
+        message.starts_with("stage3_threads was not measured"),
+        "{message}"
+    );
+    assert!(message.contains("exit status: 7"), "{message}");
+}
+
+#[test]
+fn a_wrong_answer_is_no_measurement() {
+    let mut program = Program::new(env!("CARGO_BIN_EXE_faulty"));
+    program.arguments = ["--stage", "1", "--fault", "hello-to-all"]
+        .map(Into::into)
+        .to_vec();
+    let wrong = waterfall::measure(workspace::stage(1), &program, 1, || ());
+    let message = wrong.unwrap_err();
+    assert!(message.contains("received"), "{message}");
+}
+
+#[test]
+fn a_busy_machine_is_told_of() {
+    let machine = |load| Machine {
+        system: String::new(),
+        processors: 2,
+        load,
+    };
+    assert_eq!(machine(None).warning(), None);
+    assert_eq!(machine(Some(2.0)).warning(), None);
+    let warning = machine(Some(2.1)).warning().unwrap();
+    assert!(
+        warning.contains("2.1") && warning.contains("again"),
+        "{warning}"
+    );
+    assert!(Machine::here().processors > 0);
+    assert_eq!(Machine::here().load.is_some(), cfg!(target_os = "linux"));
+}
+
+/// The command.
+fn lab(arguments: &[&str]) -> Command {
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
+    lab.env("CARGO_MANIFEST_DIR", workspace::root().join("tests"));
+    lab.args(arguments);
+    lab
+}
+
+#[test]
+fn what_cannot_be_measured_is_said_at_once() {
+    let folder = ["measure", "waterfall", "--output", "/proc/x"];
+    lab(&folder).assert().code(3).stderr(contains("/proc/x"));
+    lab(&["measure", "waterfall", "5"]).assert().code(2);
+    lab(&["measure"])
+        .assert()
+        .code(2)
+        .stderr(contains("waterfall"));
+}
