@@ -9,8 +9,11 @@ use lab::program::Program;
 use lab::workspace::{self, STAGES};
 use predicates::str::contains;
 use roxmltree::{Document, Node};
+use similar::{ChangeTag, TextDiff};
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::thread;
 
 /// Long enough for seven clients to be answered meanwhile, however busy the machine is.
@@ -239,4 +242,152 @@ fn what_cannot_be_measured_is_said_at_once() {
         .assert()
         .code(2)
         .stderr(contains("waterfall"));
+}
+
+/// What the command writes to standard output, in that workspace.
+fn page(root: &Path, arguments: &[&str]) -> String {
+    let mut lab = lab(arguments);
+    lab.env("CARGO_MANIFEST_DIR", root.join("tests"));
+    let output = lab.assert().success().get_output().stdout.clone();
+    String::from_utf8(output).unwrap()
+}
+
+/// A line that changes: its sign, its number on its side, and its text.
+type Change = (String, usize, String);
+
+/// The lines that change from one folder to another, by what `similar` says.
+fn changes(one: &Path, other: &Path) -> Vec<Change> {
+    let mut names = BTreeSet::new();
+    for folder in [one, other] {
+        names.insert(PathBuf::from("Cargo.toml"));
+        let src = fs::read_dir(folder.join("src")).unwrap();
+        names.extend(src.map(|entry| Path::new("src").join(entry.unwrap().file_name())));
+    }
+    let mut changes = Vec::new();
+    for name in names {
+        let text = |folder: &Path| fs::read_to_string(folder.join(&name)).unwrap_or_default();
+        let (old, new) = (text(one), text(other));
+        let diff = TextDiff::from_lines(&old, &new);
+        for change in diff.iter_all_changes() {
+            let index = match change.tag() {
+                ChangeTag::Equal => continue,
+                ChangeTag::Delete => change.old_index(),
+                ChangeTag::Insert => change.new_index(),
+            };
+            let line = change.value().trim_end_matches('\n').to_string();
+            changes.push((change.tag().to_string(), index.unwrap() + 1, line));
+        }
+    }
+    sorted(changes)
+}
+
+/// The lines with a sign that a page shows, as its reader sees them.
+fn shown_changes(page: &str) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for line in page.split("<code><i>").skip(1) {
+        let (line, _) = line.split_once("</code>").unwrap();
+        let (number, line) = line.split_once("</i><b>").unwrap();
+        let (sign, line) = line.split_once("</b>").unwrap();
+        // Whatever stands between < and > is markup: text has neither.
+        let texts = line
+            .split('<')
+            .map(|part| part.split_once('>').map_or("", |(_, text)| text));
+        let text = html_escape::decode_html_entities(&texts.collect::<String>()).into_owned();
+        if sign != " " {
+            changes.push((sign.to_string(), number.parse().unwrap(), text));
+        }
+    }
+    sorted(changes)
+}
+
+fn sorted(mut changes: Vec<Change>) -> Vec<Change> {
+    changes.sort();
+    changes
+}
+
+/// Ids are unique, and what is linked to within the page is there.
+fn has_sound_links(page: &str) {
+    let values = |start: &'static str| {
+        let parts = page.split(start).skip(1);
+        parts
+            .map(|part| part.split('"').next().unwrap())
+            .collect::<Vec<_>>()
+    };
+    let ids = values(" id=\"");
+    let unique: BTreeSet<&str> = ids.iter().copied().collect();
+    assert_eq!(unique.len(), ids.len());
+    let links = values(" href=\"#");
+    assert!(links.len() > 1);
+    for link in links {
+        assert!(unique.contains(link), "{link}");
+    }
+}
+
+#[test]
+fn a_page_shows_markup_and_never_is_it() {
+    let root = tempfile::tempdir().unwrap();
+    let root = root.path();
+    let write = |name: &str, text: &str| {
+        let path = root.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    write("tests/src/workspace.rs", "");
+    write("stage1_single/Cargo.toml", "[package]\n");
+    write(
+        "stage1_single/src/main.rs",
+        "one\n</span></code><b>bold\n&lt; two\nlast",
+    );
+    write("my_stage2/Cargo.toml", "[package]\n");
+    let evil = "one\n</code><script>alert('x')</script>\n&lt; &amp;lt; 2\n\n\tlast\r\n";
+    write("my_stage2/src/main.rs", evil);
+    write(
+        "my_stage2/src/a \"<b>&.rs",
+        "<img src=x onerror=alert(1)>\n\u{202e}\n",
+    );
+    let arguments = ["diff", "1", "2", "--mine", "--html"];
+    let page = page(root, &arguments);
+    let expected = changes(&root.join("stage1_single"), &root.join("my_stage2"));
+    let mut shown = shown_changes(&page);
+    for (_, _, text) in &mut shown {
+        *text = text.replace(" (without a line end)", "");
+        // What would not be seen, or would turn the text around, is named.
+        *text = text
+            .replace("\\u{d}", "\r")
+            .replace("\\u{202e}", "\u{202e}");
+    }
+    assert!(!page.contains(['\r', '\u{202e}']));
+    assert_eq!(shown, expected);
+    assert_eq!(page.matches("(without a line end)").count(), 1);
+    // It stands alone: no script, and nothing to fetch.
+    for markup in ["<script", "<img", "<b>bold", "href=\"/", "a \"<b>"] {
+        assert!(!page.contains(markup), "{markup}");
+    }
+    has_sound_links(&page);
+    assert!(page.starts_with("<!DOCTYPE html>") && page.contains("<meta charset=\"utf-8\">"));
+}
+
+#[test]
+fn a_page_goes_where_it_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("page.html");
+    let root = workspace::root();
+    let mut write = lab(&["diff", "1", "2", "--html", "--output"]);
+    write.arg(&file).assert().success().stdout("");
+    let written = fs::read_to_string(&file).unwrap();
+    assert!(written == page(root, &["diff", "1", "2", "--html"]));
+    let style = fs::read_to_string(root.join("html/style.css")).unwrap();
+    assert!(written.contains(&style), "the page has its style within");
+
+    lab(&["diff"]).assert().code(2).stderr(contains("<FROM>"));
+    lab(&["diff", "1", "--html"])
+        .assert()
+        .code(2)
+        .stderr(contains("<TO>"));
+    lab(&["diff", "1", "2", "--output", "x"])
+        .assert()
+        .code(2)
+        .stderr(contains("--html"));
+    let nowhere = ["diff", "1", "2", "--html", "--output", "/proc/x"];
+    lab(&nowhere).assert().code(3).stderr(contains("/proc/x"));
 }

@@ -1,15 +1,19 @@
 //! `cargo lab diff N M`: what changes from one stage to another, room by room.
 
+use super::diff_page::{self, Place};
 use crate::paint::{BOLD, CYAN, DIM, GREEN, RED, paint};
-use crate::workspace::{self, stage};
+use crate::report::write_whole;
+use crate::workspace::{self, Stage, stage};
+use clap::Args;
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// So many lines stand around a change.
-const CONTEXT: usize = 3;
+pub const CONTEXT: usize = 3;
 
 /// The rooms, in the order in which to read them; others follow.
 const ROOMS: [&str; 6] = [
@@ -21,43 +25,158 @@ const ROOMS: [&str; 6] = [
     "src/files.rs",
 ];
 
-/// Shows the difference; with `mine`, to the student's own stage.
-pub fn show(from: u8, to: u8, mine: bool) -> Result<ExitCode, String> {
-    let left = workspace::folder(stage(from), false);
-    let right = workspace::folder(stage(to), mine);
-    if !right.is_dir() {
-        let name = workspace::own_name(to);
-        return Err(format!(
-            "There is no {name}/ yet. Make it with `cargo lab start {to}`."
-        ));
+#[derive(Args)]
+pub struct Options {
+    /// The stage to begin with: 1 to 4.
+    #[arg(value_parser = super::stage_number(), required_unless_present = "html", requires = "to")]
+    from: Option<u8>,
+
+    /// The stage that it becomes.
+    #[arg(value_parser = super::stage_number(), required_unless_present = "html")]
+    to: Option<u8>,
+
+    /// Compare with your my_stageN in place of the second.
+    #[arg(long)]
+    mine: bool,
+
+    /// Make a web page of it; without stages, the site's page of all neighbouring stages.
+    #[arg(long)]
+    html: bool,
+
+    /// Write the page into this file.
+    #[arg(long, value_name = "FILE", requires = "html")]
+    output: Option<PathBuf>,
+}
+
+/// Two stages, and what is in each of their rooms.
+pub struct Pair {
+    pub from: &'static Stage,
+    pub to: &'static Stage,
+    /// What their folders are called: the second may be a student's.
+    pub left: String,
+    pub right: String,
+    pub rooms: Vec<Room>,
+}
+
+/// A file of two stages; where a stage has none, its text is empty.
+pub struct Room {
+    /// Its name below the folder of its stage.
+    pub name: String,
+    pub old: String,
+    pub new: String,
+}
+
+impl Room {
+    pub fn is_the_same(&self) -> bool {
+        self.old == self.new
     }
-    let mut names = files(&left)?;
-    names.extend(files(&right)?);
-    let mut names: Vec<String> = names.into_iter().collect();
-    names.sort_by_key(|name| {
-        ROOMS
-            .iter()
-            .position(|room| room == name)
-            .unwrap_or(ROOMS.len())
-    });
-    let (mut added, mut removed) = (0, 0);
-    for name in &names {
-        let (one, other) = (text(&left.join(name)), text(&right.join(name)));
-        if one == other {
-            anstream::println!("{}", paint(DIM, format!("= {name}: the same")));
-            continue;
-        }
-        let diff = TextDiff::from_lines(&one, &other);
+
+    /// How many lines are added, and how many removed.
+    pub fn counts(&self) -> (usize, usize) {
+        let diff = TextDiff::from_lines(&self.old, &self.new);
         let count = |tag| {
             { diff.iter_all_changes() }
                 .filter(|line| line.tag() == tag)
                 .count()
         };
-        let (more, less) = (count(ChangeTag::Insert), count(ChangeTag::Delete));
-        added += more;
-        removed += less;
+        (count(ChangeTag::Insert), count(ChangeTag::Delete))
+    }
+}
+
+impl Pair {
+    /// Reads two stages; with `mine`, the student's own as the second.
+    fn read(from: u8, to: u8, mine: bool) -> Result<Pair, String> {
+        let (from, to) = (stage(from), stage(to));
+        let left = workspace::folder(from, false);
+        let right = workspace::folder(to, mine);
+        if !right.is_dir() {
+            let name = workspace::own_name(to.number);
+            return Err(format!(
+                "There is no {name}/ yet. Make it with `cargo lab start {}`.",
+                to.number
+            ));
+        }
+        let mut names = files(&left)?;
+        names.extend(files(&right)?);
+        let room = |name: String| Room {
+            old: text(&left.join(&name)),
+            new: text(&right.join(&name)),
+            name,
+        };
+        let mut rooms: Vec<Room> = names.into_iter().map(room).collect();
+        rooms.sort_by_key(|room| {
+            ROOMS
+                .iter()
+                .position(|name| *name == room.name)
+                .unwrap_or(ROOMS.len())
+        });
+        let name = |folder: &Path| {
+            let name = folder.file_name().unwrap_or_default();
+            name.to_string_lossy().into_owned()
+        };
+        Ok(Pair {
+            from,
+            to,
+            left: name(&left),
+            right: name(&right),
+            rooms,
+        })
+    }
+
+    /// How many lines are added, and how many removed.
+    pub fn counts(&self) -> (usize, usize) {
+        let sum = |(added, removed), (more, less)| (added + more, removed + less);
+        self.rooms.iter().map(Room::counts).fold((0, 0), sum)
+    }
+}
+
+/// Shows the difference, or makes a page of it.
+pub fn diff(options: &Options) -> Result<ExitCode, String> {
+    let (pairs, place) = match (options.from, options.to) {
+        (Some(from), Some(to)) => (vec![Pair::read(from, to, options.mine)?], Place::Alone),
+        _ => (neighbours(options.mine)?, Place::Site),
+    };
+    if options.html {
+        let page = diff_page::page(&pairs, place);
+        return write(&page, options.output.as_deref());
+    }
+    pairs.iter().for_each(show);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Each stage and the next; with `mine`, those that the student has begun.
+fn neighbours(mine: bool) -> Result<Vec<Pair>, String> {
+    let begun = |to: &u8| !mine || workspace::folder(stage(*to), true).is_dir();
+    let numbers: Vec<u8> = (2..=4).filter(begun).collect();
+    if numbers.is_empty() {
+        return Err("There is no stage of yours yet. Make one with `cargo lab start 2`.".into());
+    }
+    let read = |to: u8| Pair::read(to - 1, to, mine);
+    numbers.into_iter().map(read).collect()
+}
+
+fn write(page: &str, output: Option<&Path>) -> Result<ExitCode, String> {
+    match output {
+        Some(path) => write_whole(path, page.as_bytes())
+            .map_err(|error| format!("Cannot write {}: {error}", path.display()))?,
+        None => io::stdout()
+            .write_all(page.as_bytes())
+            .map_err(|error| format!("Cannot write the page: {error}"))?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn show(pair: &Pair) {
+    for room in &pair.rooms {
+        let name = &room.name;
+        if room.is_the_same() {
+            anstream::println!("{}", paint(DIM, format!("= {name}: the same")));
+            continue;
+        }
+        let (more, less) = room.counts();
         let heading = format!("── {name}  +{more} -{less}");
         anstream::println!("\n{}", paint(BOLD, heading));
+        let diff = TextDiff::from_lines(&room.old, &room.new);
         for hunk in diff.unified_diff().context_radius(CONTEXT).iter_hunks() {
             anstream::println!("{}", paint(CYAN, hunk.header()));
             for line in hunk.iter_changes() {
@@ -65,8 +184,8 @@ pub fn show(from: u8, to: u8, mine: bool) -> Result<ExitCode, String> {
             }
         }
     }
+    let (added, removed) = pair.counts();
     anstream::println!("\n{added} lines added, {removed} removed.");
-    Ok(ExitCode::SUCCESS)
 }
 
 fn shown(tag: ChangeTag, line: &str) -> String {

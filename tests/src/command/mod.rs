@@ -1,6 +1,7 @@
 //! The `lab` command: what a student, an instructor and a course's automation call.
 
 mod diff;
+mod diff_page;
 mod fault;
 mod fingerprint;
 mod grade;
@@ -51,15 +52,7 @@ enum Command {
     /// Run a stage's checks on your my_stageN, on the lab's own stage, or on any program.
     Grade(grade::Options),
     /// Show what changes from one stage to another, room by room.
-    Diff {
-        #[arg(value_parser = stage_number())]
-        from: u8,
-        #[arg(value_parser = stage_number())]
-        to: u8,
-        /// Compare with your my_stageN in place of the second.
-        #[arg(long)]
-        mine: bool,
-    },
+    Diff(diff::Options),
     /// Copy stage N-1 to my_stageN, for you to turn it into stage N.
     Start {
         /// The stage that you are going to write: 2 to 4.
@@ -106,7 +99,7 @@ pub fn run(options: Options) -> ExitCode {
             options,
         }) => run::run(stage, original, &options),
         Some(Command::Grade(options)) => grade::run(&options),
-        Some(Command::Diff { from, to, mine }) => diff::show(from, to, mine),
+        Some(Command::Diff(options)) => diff::diff(&options),
         Some(Command::Start { stage }) => start::start(stage),
         Some(Command::Watch { stage, original }) => watch::watch(stage, original),
         Some(Command::Fault(options)) => fault::fault(&options),
