@@ -79,6 +79,17 @@ fn number(node: Node, name: &str) -> f64 {
     node.attribute(name).unwrap().parse().unwrap()
 }
 
+/// Where the bars of that colour begin and end, which cross that height.
+fn bars(document: &Document, tone: Tone, y: f64) -> Vec<(f64, f64)> {
+    let holds = |node: &Node| {
+        let (top, height) = (number(*node, "y"), number(*node, "height"));
+        node.attribute("fill") == Some(&tone.written()) && top < y && y < top + height
+    };
+    let ends = |node: Node| (number(node, "x"), number(node, "x") + number(node, "width"));
+    let bars = { document.descendants() }.filter(|node| node.has_tag_name("rect"));
+    bars.filter(holds).map(ends).collect()
+}
+
 /// Every bar begins and ends where its figures say, in the row of its client.
 fn is_drawn_as_measured(svg: &str, stage: &Waterfall) {
     let document = Document::parse(svg).unwrap();
@@ -102,14 +113,6 @@ fn is_drawn_as_measured(svg: &str, stage: &Waterfall) {
     };
     let (zero, second) = (tick("0 s"), tick("1 s"));
     let place = |time: f64| zero + time / 1000.0 * (second - zero);
-    let bars = |tone: Tone, y: f64| {
-        let holds = move |node: &Node| {
-            let (top, height) = (number(*node, "y"), number(*node, "height"));
-            node.attribute("fill") == Some(&tone.written()) && top < y && y < top + height
-        };
-        let ends = |node: Node| (number(node, "x"), number(node, "x") + number(node, "width"));
-        nodes("rect").filter(holds).map(ends).collect::<Vec<_>>()
-    };
     for visit in &stage.clients {
         let (y, first) = (row(visit), visit.first_byte.unwrap());
         let expected = match visit.stalled {
@@ -121,7 +124,7 @@ fn is_drawn_as_measured(svg: &str, stage: &Waterfall) {
             ],
         };
         for (tone, from, to) in expected {
-            let drawn = bars(tone, y);
+            let drawn = bars(&document, tone, y);
             let [(left, right)] = drawn[..] else {
                 panic!("{drawn:?} are not one bar of {visit:?}");
             };
@@ -250,6 +253,30 @@ fn page(root: &Path, arguments: &[&str]) -> String {
     lab.env("CARGO_MANIFEST_DIR", root.join("tests"));
     let output = lab.assert().success().get_output().stdout.clone();
     String::from_utf8(output).unwrap()
+}
+
+#[test]
+fn the_page_of_diffs_is_that_of_todays_stages() {
+    let root = workspace::root();
+    let kept = fs::read_to_string(root.join("html/stages.html")).unwrap_or_default();
+    assert!(
+        kept == page(root, &["diff", "--html"]),
+        "html/stages.html shows other stages, pictures or bars of links than there are now. \
+         Renew it: cargo lab diff --html --output html/stages.html"
+    );
+    let changes = [(1, 2), (2, 3), (3, 4)]
+        .map(|(one, other)| changes(&folder(root, one), &folder(root, other)));
+    assert_eq!(shown_changes(&kept), sorted(changes.concat()));
+    has_sound_links(&kept);
+    for stage in &STAGES {
+        let picture = format!("<svg id=\"waterfall-{}\"", stage.number);
+        assert_eq!(kept.matches(&picture).count(), 1);
+        assert!(kept.contains(stage.name) && kept.contains(stage.idea));
+    }
+}
+
+fn folder(root: &Path, number: u8) -> PathBuf {
+    root.join(workspace::stage(number).name)
 }
 
 /// A line that changes: its sign, its number on its side, and its text.
@@ -390,4 +417,24 @@ fn a_page_goes_where_it_is_wanted() {
         .stderr(contains("--html"));
     let nowhere = ["diff", "1", "2", "--html", "--output", "/proc/x"];
     lab(&nowhere).assert().code(3).stderr(contains("/proc/x"));
+}
+
+#[test]
+fn the_pictures_at_hand_are_of_a_whole_run() {
+    let media = workspace::root().join("html/media");
+    let read = |name: &str| fs::read_to_string(media.join(name)).unwrap();
+    let run: waterfall::Run = serde_json::from_str(&read("waterfall.json")).unwrap();
+    assert_eq!(run.schema, waterfall::SCHEMA);
+    assert_eq!(run.stages.len(), STAGES.len());
+    let span = picture::span(&run.stages);
+    for stage in &run.stages {
+        let name = format!("waterfall-{}.svg", stage.stage);
+        let mend = "renew them: cargo lab measure waterfall --output html/media";
+        assert!(
+            read(&name) == picture::draw(stage, span).unwrap(),
+            "{name}: {mend}"
+        );
+        let idea = workspace::stage(stage.stage).idea;
+        assert!(stage.idea == idea, "{name} shows another idea; {mend}");
+    }
 }

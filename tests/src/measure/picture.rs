@@ -128,7 +128,7 @@ fn row(area: &Area, visit: &Visit, at: &dyn Fn(f64, f64) -> (i32, i32)) -> Drawn
 /// What the bars mean, below all.
 fn legend(area: &Area) -> Drawn {
     let y = SIZE.1 as i32 - 36;
-    let mut x = LEFT;
+    let mut x = LEFT - 60;
     for (tone, height, meaning) in [SENDING, WAITING, ANSWERED, HELD] {
         if meaning == ANSWERED.2 {
             let dot = Circle::new((x + 17, y), DOT, filled(tone));
@@ -141,14 +141,14 @@ fn legend(area: &Area) -> Drawn {
         }
         let style = plot::text(LABEL, SOFT, HPos::Left);
         write(area, meaning, (x + 46, y), style)?;
-        x += 80 + width(meaning);
+        x += 84 + width(meaning);
     }
     Ok(())
 }
 
-/// About how wide a text is: letters of a system's font are half as wide as they are high.
+/// About how wide a text is: letters of a system's font are half as wide as they are high, and a little.
 fn width(words: &str) -> i32 {
-    (words.len() * LABEL as usize / 2) as i32
+    (words.len() * LABEL as usize * 8 / 15) as i32
 }
 
 fn filled(tone: Tone) -> ShapeStyle {

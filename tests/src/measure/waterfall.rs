@@ -9,7 +9,7 @@ use crate::measure::Machine;
 use crate::program::{Kept, Program};
 use crate::server::{Server, Start};
 use crate::site::{File, Site};
-use crate::wire::{self, Answer, Ending};
+use crate::wire::{self, Answer, Client, Ending};
 use crate::workspace::Stage;
 use serde::{Deserialize, Serialize};
 use std::thread;
@@ -219,29 +219,14 @@ fn visit(
         client.send(rest);
     }
     let written = now();
-    let (mut raw, mut ending) = client.read_up_to(1, patience)?;
-    let first_byte = (!raw.is_empty()).then(now);
-    if ending == Ending::Open {
-        let (more, then) = client.read(patience)?;
-        raw.extend(more);
-        ending = then;
-    }
+    let (raw, first_byte) = read(&mut client, patience, now)?;
     // The client still holds the connection: before this moment no server has seen it go.
     let ended = now();
     let answer = Answer::parse(&request, &raw);
-    if ending == Ending::Open {
-        let expected = format!("the end of client {number}'s connection");
-        return Err(Trouble::failed(
-            expected,
-            format!("none within {patience:?}"),
-        ));
-    }
     if !stalled {
         let none = || Trouble::failed(format!("an answer to client {number}"), "none");
-        answer
-            .as_ref()
-            .ok_or_else(none)?
-            .must_serve(&page.content)?;
+        let answer = answer.as_ref().ok_or_else(none)?;
+        answer.must_serve(&page.content)?;
     }
     Ok(Visit {
         client: number,
@@ -253,6 +238,31 @@ fn visit(
         ended,
         status: answer.map(|answer| answer.status),
     })
+}
+
+/// Reads to the end of a connection; tells when the first byte came.
+fn read(
+    client: &mut Client,
+    patience: Duration,
+    now: impl Fn() -> f64,
+) -> Result<(Vec<u8>, Option<f64>), Trouble> {
+    let (mut raw, mut ending) = client.read_up_to(1, patience)?;
+    let first_byte = (!raw.is_empty()).then(now);
+    if ending == Ending::Open {
+        let (more, then) = client.read(patience)?;
+        raw.extend(more);
+        ending = then;
+    }
+    match ending {
+        Ending::Open => {
+            let received = format!("none within {patience:?}");
+            Err(Trouble::failed(
+                "the end of a client's connection",
+                received,
+            ))
+        }
+        _ => Ok((raw, first_byte)),
+    }
 }
 
 /// Keeps to a schedule.
