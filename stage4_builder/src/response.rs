@@ -208,7 +208,7 @@ mod tests {
             lines(builder.build()),
             [
                 "HTTP/1.1 200 OK",
-                "Server: stage4_builder",
+                concat!("Server: ", env!("CARGO_PKG_NAME")),
                 "Connection: close",
                 "Allow: GET",
                 "Content-Type: text/html; charset=utf-8",

@@ -174,8 +174,9 @@ impl Client {
     /// Reads one whole answer.
     pub fn answer(&mut self) -> Result<Answer, Trouble> {
         let mut whole = None;
+        let method = self.sent[..self.sent.len().min(8)].to_vec();
         let (mut raw, mut ending) = self.read_until(usize::MAX, PATIENCE, |bytes| {
-            whole = whole.or_else(|| length_of_answer(bytes));
+            whole = whole.or_else(|| length_of_answer(&method, bytes));
             whole.is_some_and(|whole| bytes.len() >= whole)
         })?;
         if whole.is_some_and(|whole| raw.len() >= whole) && ending == Ending::Open {
@@ -282,10 +283,7 @@ impl Answer {
 
     /// Whether all of the content is there that was promised; without a promise, no.
     fn is_complete(&self) -> bool {
-        let length = self
-            .field("content-length")
-            .and_then(|value| value.parse().ok());
-        length == Some(self.content.len())
+        length_of_answer(&self.sent, &self.raw) == Some(self.raw.len())
     }
 
     /// Fails with this expectation unless the condition holds.
@@ -341,11 +339,15 @@ impl Answer {
 /// How long to wait for the close behind a whole answer.
 const PARTING: Duration = Duration::from_millis(100);
 
-/// How long an answer will be in all, once its head is there and if that tells.
-fn length_of_answer(raw: &[u8]) -> Option<usize> {
+/// How long the answer to what was sent will be in all, once its head is there and if that
+/// tells (RFC 9112, 6.3).
+fn length_of_answer(sent: &[u8], raw: &[u8]) -> Option<usize> {
     let (head, _) = split_head(raw);
     let whole = head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n");
     let answer = Answer::parse(b"", head).filter(|_| whole)?;
+    if sent.starts_with(b"HEAD ") || matches!(answer.status, 204 | 304) {
+        return Some(head.len());
+    }
     let length: usize = answer.field("content-length")?.parse().ok()?;
     head.len().checked_add(length)
 }

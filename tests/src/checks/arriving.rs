@@ -103,7 +103,7 @@ fn bytes_after_the_request(bench: &Bench) -> Outcome {
     let server = bench.start()?;
     let content = bench.site.bytes(300_000);
     let file = bench.site.add(&bench.site.name(), &content)?;
-    let first = get(&file.target());
+    let first = request("GET", &file.target(), "Connection: close\r\n");
     for more in [get("/"), b"\r\n".to_vec(), bench.site.bytes(100_000)] {
         let answer = server.ask(&[first.as_slice(), &more].concat())?;
         answer.must_serve(&content)?;

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use predicates::Predicate;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, is_empty};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Output;
 use std::str::from_utf8;
@@ -284,6 +284,9 @@ fn restarts_at_once(bench: &Bench) -> Outcome {
             format!("its end on {signal}"),
             format!("it still runs after {PATIENCE:?}"),
         )?;
+        // What it has started ends with its group, which may take a moment.
+        drop(server);
+        wait_until(PATIENCE, || Ok(TcpStream::connect(listen).is_err()))?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use crate::bench::{Bench, PATIENCE, wait_for, wait_until};
 use crate::check::{BASIC, COMMON, Check, Outcome, Trouble, must};
 use crate::server::{Server, Start};
 use crate::system;
-use crate::wire::{Answer, Ending, get, post, strict_fault};
+use crate::wire::{Answer, Ending, get, post, request, strict_fault};
 use std::time::{Duration, Instant};
 
 pub const CHECKS: &[Check] = &[
@@ -317,7 +317,7 @@ fn descriptors_run_out(bench: &Bench) -> Outcome {
     // The number of one more may be taken already, by the accept(2) that waits.
     server.connect()?.finish_sending();
     let mut client = server.connect()?;
-    client.send(&get("/"));
+    client.send(&request("GET", "/", "Connection: close\r\n"));
     let busy_before = system::processor_time(server.pid())?;
     // On a busy machine it may get no processor: what counts is whether it wants one.
     let mut looks = 0;
