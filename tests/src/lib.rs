@@ -5,6 +5,7 @@
 //!   made of: the setting of a check, a document root with random content, a program and how
 //!   it is started, a running server, a client that sees every byte, and what the system
 //!   knows of processes.
+//! - [`exercises`] are what to build onto a stage, with checks of their own.
 //! - [`suite`] runs checks; [`explain`] tells a person what they found.
 //! - [`grade`] runs a stage's suite on one program; [`report`] is what comes of it, and
 //!   [`mod@format`] how it leaves the house.
@@ -17,6 +18,7 @@ pub mod check;
 pub mod checks;
 pub mod command;
 pub mod ending;
+pub mod exercises;
 pub mod explain;
 pub mod faulty;
 pub mod format;

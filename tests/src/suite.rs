@@ -4,8 +4,8 @@ use crate::bench::Bench;
 use crate::check::{Check, Finding, Trouble};
 use crate::explain::{Details, explain};
 use crate::program::Program;
-use crate::workspace;
-use crate::{checks, ending};
+use crate::workspace::{self, Stage};
+use crate::{checks, ending, exercises};
 use libtest_mimic::{Arguments, Trial};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::any::Any;
@@ -242,13 +242,27 @@ pub fn run_each(checks: &[&'static Check], program: &Program, seed: u64) -> Vec<
     verdicts.into_iter().map(|(_, verdict)| verdict).collect()
 }
 
-/// The suite as a test target: runs the checks of the stage with that package name, or of a
-/// student's `my_stageN`, on its binary, each as a test of its own.
+/// The stage that a package is, or is to become, and the checks that are to be green then: the
+/// stage's, or an exercise's own with those of the stage that must stay green.
+fn checks_for(package: &str) -> Option<(&'static Stage, Vec<&'static Check>)> {
+    if let Some(exercise) = exercises::of_package(package) {
+        let checks = [exercise.own(), exercise.kept()].concat();
+        return Some((workspace::stage(exercise.stage), checks));
+    }
+    let stage = workspace::stage_of(package)?;
+    Some((stage, checks::of_stage(stage.number)))
+}
+
+/// The suite as a test target: runs the checks of the package with that name, a stage or a
+/// student's own, on its binary, each as a test of its own.
 pub fn test_stage(package: &str, program: &Path) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(AT_ONCE);
-    let Some(stage) = workspace::stage_of(package) else {
-        eprintln!("There is no stage `{package}`. Known are those in `STAGES`, and my_stageN.");
+    let Some((stage, mut checks)) = checks_for(package) else {
+        eprintln!(
+            "There is no stage `{package}`. Known are those in `STAGES`, my_stageN, and \
+             my_stageN_EXERCISE."
+        );
         return ExitCode::FAILURE;
     };
     let seed = match prepare().and_then(|()| seed()) {
@@ -261,7 +275,6 @@ pub fn test_stage(package: &str, program: &Path) -> ExitCode {
     if !arguments.list {
         println!("seed {seed} (LAB_SEED={seed} repeats this run)");
     }
-    let mut checks = checks::of_stage(stage.number);
     checks.sort_by_key(|check| !check.waits);
     let run = Arc::new(Run::new(checks, Program::new(program), seed));
     let trials = run.checks.iter().enumerate().map(|(place, check)| {

@@ -2,6 +2,7 @@
 
 use assert_cmd::Command;
 use assert_cmd::assert::OutputAssertExt;
+use lab::exercises;
 use lab::workspace::{self, STAGES};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -175,11 +176,59 @@ fn a_list_sums_to_100() {
 }
 
 #[test]
+fn an_exercise_is_begun_in_a_copy_of_its_stage() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    let list = lab(root).arg("exercise").assert().success();
+    exercises::all().fold(list, |list, exercise| {
+        list.stdout(contains(exercise.name).and(contains(exercise.title)))
+    });
+    // Not begun: it says what is asked, and how to begin.
+    let asked = lab(root).args(["exercise", "keep-alive"]).assert().code(1);
+    asked.stdout(
+        starts_with("keep-alive: a connection")
+            .and(contains("RFC 9112, 9.3"))
+            .and(contains("cargo lab start keep-alive")),
+    );
+    let run = lab(root).args(["run", "keep-alive"]).assert().code(3);
+    run.stderr(contains("cargo lab start keep-alive"));
+    let start = || lab(root).args(["start", "keep-alive"]).assert();
+    start()
+        .success()
+        .stdout(contains("cargo lab exercise keep-alive"));
+    let package = root.join("my_stage4_keep_alive");
+    let manifest = fs::read_to_string(package.join("Cargo.toml")).unwrap();
+    let original = fs::read_to_string(root.join("stage4_builder/Cargo.toml")).unwrap();
+    let renamed = original.replace("stage4_builder", "my_stage4_keep_alive");
+    assert_eq!(manifest, renamed);
+    let main = package.join("src/main.rs");
+    fs::write(&main, "// mine").unwrap();
+    let again = start().failure();
+    again.stderr(contains("my_stage4_keep_alive/ is there already"));
+    assert_eq!(fs::read_to_string(&main).unwrap(), "// mine");
+    let list = lab(root).arg("exercise").assert().success();
+    list.stdout(contains("begun in my_stage4_keep_alive/"));
+    // It is no stage: where the student is does not change.
+    lab(root).assert().success().stdout(contains("lesson 1"));
+    let broken = lab(root).args(["exercise", "keep-alive"]).assert().code(1);
+    broken.stdout(contains("it does not build"));
+}
+
+#[test]
 fn what_cannot_be_is_said_and_named() {
     let root = workspace::root();
     for (arguments, code, named) in [
         (&["grade", "5"][..], 2, "1..=4"),
         (&["start", "1"], 2, "2..=4"),
+        (&["start", "5"], 2, "2..=4"),
+        (&["run", "0"], 2, "1..=4"),
+        (
+            &["start", "keepalive"],
+            2,
+            "no exercise `keepalive`. There are: query-parameters,",
+        ),
+        (&["exercise", "1"], 2, "There are: query-parameters,"),
+        (&["exercise", "--list"], 2, "EXERCISE"),
         (&["grade", "1", "--format", "pdf"], 2, "junit"),
         (&["grade", "1", "--submissions", "/nowhere"], 2, "--output"),
         (

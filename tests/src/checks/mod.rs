@@ -3,12 +3,12 @@
 mod arriving;
 mod building;
 mod command_line;
-mod faults;
+pub mod faults;
 mod getting;
 mod malformed;
 mod outside;
-mod processes;
-mod threads;
+pub mod processes;
+pub mod threads;
 
 use crate::check::Check;
 

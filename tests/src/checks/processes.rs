@@ -118,7 +118,7 @@ fn sixty_four_at_once(bench: &Bench) -> Outcome {
 }
 
 /// The process, other than the server itself, that holds a client's connection.
-fn holder(server: &Server, client: &Client) -> Result<Process, Trouble> {
+pub fn holder(server: &Server, client: &Client) -> Result<Process, Trouble> {
     let (server_port, port) = (server.address.port(), client.port()?);
     // Until it is accepted, a socket has no inode.
     let socket = wait_for(PATIENCE, || {

@@ -56,7 +56,7 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-fn thread_count(server: &Server) -> Result<usize, Trouble> {
+pub fn thread_count(server: &Server) -> Result<usize, Trouble> {
     Ok(system::process(server.pid())?.map_or(0, |process| process.threads))
 }
 
@@ -73,7 +73,7 @@ fn idle_threads(server: &Server) -> Result<usize, Trouble> {
 }
 
 /// Waits until the server has that many threads; tells how many it has.
-fn wait_for_threads(
+pub fn wait_for_threads(
     server: &Server,
     limit: Duration,
     enough: impl Fn(usize) -> bool,

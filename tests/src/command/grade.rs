@@ -3,7 +3,7 @@
 use super::scores;
 use super::submission::{self, Submission};
 use super::submissions;
-use crate::check::points;
+use crate::check::{Check, points};
 use crate::ending;
 use crate::explain::Details;
 use crate::format::{self, Format};
@@ -96,7 +96,7 @@ pub struct Options {
 /// Grades, and exits with 0 only for full points.
 pub fn run(options: &Options) -> Result<ExitCode, String> {
     if options.list {
-        list(options.stage);
+        list(&checks::of_stage(options.stage));
         return Ok(ExitCode::SUCCESS);
     }
     suite::prepare()?;
@@ -107,7 +107,8 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let target = Target::of(options)?;
     if let Some(part) = &options.only {
         let program = target.program(options)?;
-        return only(options.stage, part, &program, seed);
+        let checks = checks::of_stage(options.stage);
+        return only(options.stage, checks, part, &program, seed);
     }
     must_be_writable(options)?;
     let grading = Grading::new(options.stage, target.shown(), seed, options.details);
@@ -326,10 +327,9 @@ pub fn bar(length: usize) -> ProgressBar {
     bar
 }
 
-/// Lists the checks of a stage with their points.
-fn list(number: u8) {
-    let checks = checks::of_stage(number);
-    let points = points(&checks);
+/// Lists checks with their points.
+pub fn list(checks: &[&Check]) {
+    let points = points(checks);
     let width = checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
     for (check, points) in checks.iter().zip(&points) {
         let name = paint(CYAN, format!("{:width$}", check.id));
@@ -343,30 +343,38 @@ fn list(number: u8) {
     anstream::println!("{total:3}  points in {} checks", checks.len());
 }
 
-/// Runs the checks with that part in their names.
-fn only(number: u8, part: &str, program: &Program, seed: u64) -> Result<ExitCode, String> {
-    match run_and_tell(number, |id| id.contains(part), program, seed)? {
-        true => Ok(ExitCode::SUCCESS),
-        false => Ok(ExitCode::FAILURE),
+/// Of these checks, runs those with that part in their names.
+pub fn only(
+    number: u8,
+    checks: Vec<&'static Check>,
+    part: &str,
+    program: &Program,
+    seed: u64,
+) -> Result<ExitCode, String> {
+    match run_and_tell(number, checks, |id| id.contains(part), program, seed)? {
+        None => Err(format!(
+            "No check has `{part}` in its name. `--list`, in the place of `--only`, shows all."
+        )),
+        Some(true) => Ok(ExitCode::SUCCESS),
+        Some(false) => Ok(ExitCode::FAILURE),
     }
 }
 
-/// Runs the checks of those names and tells all there is to tell: whether all have passed.
+/// Of these checks, runs those of the wanted names and tells all there is to tell: whether all
+/// have passed, or `None` if there are none.
 pub fn run_and_tell(
     number: u8,
+    checks: Vec<&'static Check>,
     wanted: impl Fn(&str) -> bool,
     program: &Program,
     seed: u64,
-) -> Result<bool, String> {
+) -> Result<Option<bool>, String> {
     system::adopt_orphans();
-    let run = Run::new(checks::of_stage(number), program.clone(), seed);
+    let run = Run::new(checks, program.clone(), seed);
     let places = (0..run.checks.len()).filter(|place| wanted(run.checks[*place].id));
     let places: Vec<usize> = places.collect();
     if places.is_empty() {
-        return Err(format!(
-            "No check of stage {number} has that in its name. \
-             All of them: cargo lab grade {number} --list"
-        ));
+        return Ok(None);
     }
     let mut passed = true;
     for place in places {
@@ -382,5 +390,5 @@ pub fn run_and_tell(
     }
     ending::sweep();
     anstream::println!("{}", paint(DIM, format!("seed {seed}")));
-    Ok(passed)
+    Ok(Some(passed))
 }

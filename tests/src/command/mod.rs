@@ -2,6 +2,7 @@
 
 mod diff;
 mod diff_page;
+mod exercise;
 mod fault;
 mod fingerprint;
 mod grade;
@@ -17,6 +18,7 @@ mod submissions;
 mod summary;
 mod watch;
 
+use crate::exercises::{self, Exercise};
 use crate::paint::{RED, paint};
 use clap::{Parser, Subcommand};
 use std::ffi::OsString;
@@ -39,9 +41,9 @@ pub struct Options {
 enum Command {
     /// Build a stage and run it in the foreground; Ctrl-C ends it.
     Run {
-        /// The stage: 1 to 4.
-        #[arg(value_parser = stage_number())]
-        stage: u8,
+        /// The stage, 1 to 4, or the exercise that you have begun.
+        #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| chosen(text, 1))]
+        what: Chosen,
         /// Run the lab's own stage, though there is a my_stageN of yours.
         #[arg(long)]
         original: bool,
@@ -53,12 +55,14 @@ enum Command {
     Grade(grade::Options),
     /// Show what changes from one stage to another, room by room.
     Diff(diff::Options),
-    /// Copy stage N-1 to my_stageN, for you to turn it into stage N.
+    /// Copy stage N-1 to my_stageN, for you to turn it into stage N; or the stage of an exercise.
     Start {
-        /// The stage that you are going to write: 2 to 4.
-        #[arg(value_parser = clap::value_parser!(u8).range(2..=4))]
-        stage: u8,
+        /// The stage that you are going to write, 2 to 4, or the exercise.
+        #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| chosen(text, 2))]
+        what: Chosen,
     },
+    /// List the exercises; of one, say what it asks for, and run its checks on your copy.
+    Exercise(exercise::Options),
     /// Grade again after each save.
     Watch {
         #[arg(value_parser = stage_number())]
@@ -85,6 +89,22 @@ enum Command {
     Package(package::Kind),
 }
 
+/// What a command is about: a stage by its number, or an exercise by its name.
+#[derive(Clone, Copy)]
+enum Chosen {
+    Stage(u8),
+    Exercise(&'static Exercise),
+}
+
+/// Takes the number of a stage, from `first` on, or the name of an exercise.
+fn chosen(text: &str, first: u8) -> Result<Chosen, String> {
+    match text.parse::<i64>() {
+        Ok(number) if (i64::from(first)..=4).contains(&number) => Ok(Chosen::Stage(number as u8)),
+        Ok(number) => Err(format!("{number} is not in {first}..=4")),
+        Err(_) => exercises::named(text).map(Chosen::Exercise),
+    }
+}
+
 fn stage_number() -> clap::builder::RangedI64ValueParser<u8> {
     clap::value_parser!(u8).range(1..=4)
 }
@@ -94,13 +114,14 @@ pub fn run(options: Options) -> ExitCode {
     let outcome = match options.command {
         None => overview::show(),
         Some(Command::Run {
-            stage,
+            what,
             original,
             options,
-        }) => run::run(stage, original, &options),
+        }) => run::run(what, original, &options),
         Some(Command::Grade(options)) => grade::run(&options),
         Some(Command::Diff(options)) => diff::diff(&options),
-        Some(Command::Start { stage }) => start::start(stage),
+        Some(Command::Start { what }) => start::start(what),
+        Some(Command::Exercise(options)) => exercise::run(&options),
         Some(Command::Watch { stage, original }) => watch::watch(stage, original),
         Some(Command::Fault(options)) => fault::fault(&options),
         Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),

@@ -85,6 +85,9 @@ fn next_step(scores: &BTreeMap<String, Score>) -> String {
                 command(format!("cargo lab start {next}")),
             )
         }
-        _ => "you have written them all. LESSONS.md says where to go from here".to_string(),
+        _ => format!(
+            "you have written them all. LESSONS.md says where to go from here, {} what to build on",
+            command("cargo lab exercise".to_string()),
+        ),
     }
 }

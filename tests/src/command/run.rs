@@ -1,5 +1,6 @@
-//! `cargo lab run N`.
+//! `cargo lab run N`, and of an exercise's name.
 
+use super::Chosen;
 use crate::paint::{DIM, paint};
 use crate::workspace::{self, stage};
 use std::env;
@@ -8,9 +9,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
 /// Builds a stage and becomes its server: Ctrl-C and all else is the server's then.
-pub fn run(number: u8, original: bool, options: &[OsString]) -> Result<ExitCode, String> {
-    let stage = stage(number);
-    let (package, _) = workspace::chosen(stage, original);
+pub fn run(chosen: Chosen, original: bool, options: &[OsString]) -> Result<ExitCode, String> {
+    let package = match chosen {
+        Chosen::Stage(number) => workspace::chosen(stage(number), original).0,
+        Chosen::Exercise(exercise) => super::exercise::own_package(exercise)?,
+    };
     anstream::eprintln!("{}", paint(DIM, format!("building {package} ...")));
     let binary = workspace::build_package(&package, false)?;
     // The document root `html` lies beside the stages.

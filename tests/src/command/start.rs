@@ -1,34 +1,28 @@
-//! `cargo lab start N`: a copy of the stage before, to be turned into stage N.
+//! `cargo lab start`: a copy of a stage, to be turned into the next one, or into what an
+//! exercise asks for.
 
+use super::Chosen;
+use crate::exercises::Exercise;
 use crate::paint::{BOLD, CYAN, GREEN, paint};
-use crate::workspace::{self, stage};
+use crate::workspace::{self, Stage, stage};
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-/// Makes `my_stageN`; what is there already is never touched.
-pub fn start(number: u8) -> Result<ExitCode, String> {
+/// Makes `my_stageN`, or the package of an exercise; what is there already is never touched.
+pub fn start(chosen: Chosen) -> Result<ExitCode, String> {
+    match chosen {
+        Chosen::Stage(number) => start_stage(number)?,
+        Chosen::Exercise(exercise) => start_exercise(exercise)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_stage(number: u8) -> Result<(), String> {
     let (from, to) = (stage(number - 1), stage(number));
     let name = workspace::own_name(number);
-    let folder = workspace::folder(to, true);
-    if folder.exists() {
-        return Err(format!(
-            "{name}/ is there already, and nothing is overwritten. \
-             Go on with it, or move it out of this workspace: mv {name} ../"
-        ));
-    }
-    let sources = workspace::folder(from, false).join("src");
-    // First under another name: half a copy must not look like a whole one.
-    let half = workspace::root().join(format!(".lab-start-{number}"));
-    let _ = fs::remove_dir_all(&half);
-    let copied = copy(&sources, &half.join("src")).and_then(|()| {
-        let manifest = fs::read_to_string(workspace::folder(to, false).join("Cargo.toml"))?;
-        let manifest = manifest.replacen(to.name, &name, 1);
-        fs::write(half.join("Cargo.toml"), manifest)?;
-        fs::rename(&half, &folder)
-    });
-    copied.map_err(|error| format!("Cannot make {name}/: {error}"))?;
+    make(&name, from, to)?;
     anstream::println!(
         "{} is a copy of {}, for you to turn it into stage {number}: {}.\n\n\
          1. Read lesson {number} in LESSONS.md, and {}.\n\
@@ -43,7 +37,47 @@ pub fn start(number: u8) -> Result<ExitCode, String> {
         paint(CYAN, format!("cargo lab grade {number}")),
         paint(CYAN, format!("cargo lab watch {number}")),
     );
-    Ok(ExitCode::SUCCESS)
+    Ok(())
+}
+
+fn start_exercise(exercise: &Exercise) -> Result<(), String> {
+    let from = stage(exercise.stage);
+    let package = exercise.package();
+    make(&package, from, from)?;
+    let command = |what: &str| paint(CYAN, format!("cargo lab {what} {}", exercise.name));
+    anstream::println!(
+        "{} is a copy of {}, for you to build on: {}.\n\n\
+         1. {} says what is asked, and runs the checks.\n\
+         2. {} runs your server.",
+        paint(GREEN.bold(), format!("{package}/")),
+        from.name,
+        paint(BOLD, exercise.title),
+        command("exercise"),
+        command("run"),
+    );
+    Ok(())
+}
+
+/// Makes a package with the sources of the one stage and the manifest of the other.
+fn make(name: &str, sources: &Stage, manifest: &Stage) -> Result<(), String> {
+    let folder = workspace::root().join(name);
+    if folder.exists() {
+        return Err(format!(
+            "{name}/ is there already, and nothing is overwritten. \
+             Go on with it, or move it out of this workspace: mv {name} ../"
+        ));
+    }
+    let sources = workspace::folder(sources, false).join("src");
+    // First under another name: half a copy must not look like a whole one.
+    let half = workspace::root().join(format!(".lab-start-{name}"));
+    let _ = fs::remove_dir_all(&half);
+    let copied = copy(&sources, &half.join("src")).and_then(|()| {
+        let text = fs::read_to_string(workspace::folder(manifest, false).join("Cargo.toml"))?;
+        let text = text.replacen(manifest.name, name, 1);
+        fs::write(half.join("Cargo.toml"), text)?;
+        fs::rename(&half, &folder)
+    });
+    copied.map_err(|error| format!("Cannot make {name}/: {error}"))
 }
 
 /// Copies the files of a folder.
