@@ -1,8 +1,9 @@
-//! What a document names must exist: links, checks, faults.
+//! What a document names must exist: links, checks, exercises, faults.
 
 use crate::document::Document;
 use clap::ValueEnum;
 use lab::checks;
+use lab::exercises;
 use lab::faulty::faults::Fault;
 use lab::workspace;
 use regex::Regex;
@@ -68,11 +69,13 @@ fn anchors(document: &Document) -> Vec<String> {
     headings.map(&mut numbered).collect()
 }
 
-/// Words of code in kebab-case are the names of checks and faults.
+/// Words of code in kebab-case are the names of checks, exercises and faults.
 pub fn names(document: &Document) -> Vec<String> {
     let kebab = Regex::new("^[a-z0-9]+(-[a-z0-9]+)+$").expect("the pattern is well-formed");
     let is_known = |word: &str| {
-        checks::all().any(|check| check.id == word) || Fault::from_str(word, false).is_ok()
+        checks::all().any(|check| check.id == word)
+            || exercises::named(word).is_ok()
+            || Fault::from_str(word, false).is_ok()
     };
     let words = document
         .words
@@ -80,6 +83,11 @@ pub fn names(document: &Document) -> Vec<String> {
         .filter(|(_, word)| kebab.is_match(word));
     words
         .filter(|(_, word)| !is_known(word))
-        .map(|(line, word)| document.at(*line, format!("there is no check or fault `{word}`")))
+        .map(|(line, word)| {
+            document.at(
+                *line,
+                format!("there is no check, exercise or fault `{word}`"),
+            )
+        })
         .collect()
 }
