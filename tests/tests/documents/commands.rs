@@ -44,6 +44,7 @@ struct Reader<'a> {
     document: &'a Document,
     home: PathBuf,
     target: PathBuf,
+    limit: Duration,
     numbers: Numbers,
     terminals: BTreeMap<&'a str, Running>,
     /// Whether to go on behind what has drifted, and what has until now.
@@ -51,15 +52,20 @@ struct Reader<'a> {
     drifted: Vec<String>,
 }
 
-/// Runs a document. The error names the line that drifted.
+/// Runs a document in a copy of this workspace. The error names the line that drifted.
 pub fn run(document: &Document) -> Result<(), String> {
-    let target = workspace::root().join("target");
-    let home = target.join("documents").join("http-lab");
+    let home = workspace::root().join("target/documents/http-lab");
     copy_workspace(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+    run_in(document, &home, LIMIT)
+}
+
+/// Runs a document in that folder. `limit` is for all that it waits for.
+pub fn run_in(document: &Document, home: &Path, limit: Duration) -> Result<(), String> {
     let mut reader = Reader {
         document,
-        home,
-        target: target.join("packages"),
+        home: home.to_path_buf(),
+        target: workspace::root().join("target/packages"),
+        limit,
         numbers: Numbers::default(),
         terminals: BTreeMap::new(),
         show_all: std::env::var("LAB_DOCUMENTS").is_ok_and(|value| value == "show"),
@@ -142,9 +148,9 @@ impl<'a> Reader<'a> {
     fn look(&mut self, running: &Running, step: &Step) -> Result<(), String> {
         let (document, numbers) = (self.document, &mut self.numbers);
         let limit = match step.action {
-            Action::Interrupt => END_LIMIT,
+            Action::Interrupt => self.limit.min(END_LIMIT),
             _ if self.show_all && step.runs_on => END_LIMIT,
-            _ => LIMIT,
+            _ => self.limit,
         };
         let taken = running.wait_for(limit, |text, ended| {
             let lines: Vec<&str> = text.lines().collect();

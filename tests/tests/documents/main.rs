@@ -11,6 +11,7 @@
 mod commands;
 mod console;
 mod document;
+mod drift;
 mod names;
 mod pattern;
 mod quotes;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Trial::test("a-comparison-sees-what-differs", || {
             pattern::tests().map_err(Failed::from)
         }),
+        Trial::test("a-document-that-drifts-is-red", drift::tests),
         Trial::test("diffs-are-shown-whole", || {
             outcome(quotes::whole_diffs(&open("LESSONS.md")?))
         }),

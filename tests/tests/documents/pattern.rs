@@ -102,7 +102,7 @@ fn walk(
 
 /// Whether the line is as expected. What new stand-ins stand for is learned.
 fn line_agrees(expected: &str, seen: &str, numbers: &mut BTreeMap<String, String>) -> bool {
-    let expected = expected.trim();
+    let expected = &expected.split_whitespace().collect::<Vec<_>>().join(" ");
     let (mut pattern, mut names, mut last) = (String::from("^ *"), Vec::new(), 0);
     for found in stand_ins().find_iter(expected) {
         pattern += &escaped(&expected[last..found.start()]);
