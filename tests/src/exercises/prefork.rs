@@ -220,6 +220,7 @@ fn children_end_with_their_parent(bench: &Bench) -> Outcome {
         "no child behind its parent",
         format!("{} of them are there still", left.len()),
     )?;
-    let refused = TcpStream::connect_timeout(&server.address, PATIENCE).is_err();
+    // The parent itself may take a moment to end.
+    let refused = wait_until(PATIENCE, || Ok(TcpStream::connect(server.address).is_err()))?;
     must(refused, "nobody at the port", "a connection")
 }
