@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
     fn do_step(&mut self, terminal: &'a str, step: Step<'a>) -> Result<(), String> {
         let at = |what: String| self.document.at(step.line, what);
         let running = self.terminals.remove(terminal);
-        let running = match (&step.action, running) {
+        let mut running = match (&step.action, running) {
             (Action::Run(_), Some(_)) => {
                 return Err(at("the terminal is busy: something runs there".to_string()));
             }
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
                 running
             }
         };
-        match self.look(&running, &step) {
+        match self.look(&mut running, &step) {
             Err(drifted) if self.show_all => {
                 running.take_all();
                 self.drifted.push(drifted);
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Waits until what is expected was printed.
-    fn look(&mut self, running: &Running, step: &Step) -> Result<(), String> {
+    fn look(&mut self, running: &mut Running, step: &Step) -> Result<(), String> {
         let (document, numbers) = (self.document, &mut self.numbers);
         let limit = match step.action {
             Action::Interrupt => self.limit.min(END_LIMIT),
@@ -163,10 +163,12 @@ impl<'a> Reader<'a> {
             }
         })?;
         running.take_lines(taken);
-        let may_end = matches!(step.action, Action::Interrupt | Action::Type(_));
-        match step.runs_on && !may_end && running.has_ended() {
-            true => Err(document.at(step.line, "this should still run, and has ended")),
-            false => Ok(()),
+        let document = self.document;
+        match step.action {
+            Action::Interrupt if !running.was_interrupted() => {
+                Err(document.at(step.line, "this had ended by itself, before ^C"))
+            }
+            _ => Ok(()),
         }
     }
 }

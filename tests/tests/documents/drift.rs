@@ -43,8 +43,8 @@ const COMMANDS: [(&str, &str); 11] = [
         "",
     ),
     (
-        "'''console\n$ echo a\na\n'''\n\n'''console\n^C\n'''",
-        "TEST.md:2: this should still run, and has ended",
+        "'''console\n$ trap '' INT; echo a; exit 3\na\n'''\n\n'''console\n^C\n'''",
+        "TEST.md:7: this had ended by itself, before ^C",
     ),
     (
         "'''console server\nserver$ cat\n'''\n\n'''console server\na⏎\na\n$ b\n'''",

@@ -4,7 +4,7 @@ use lab::ending::Group;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io::{self, PipeReader, Read, Write};
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -123,9 +123,10 @@ impl Running {
         let _ = killpg(group, Signal::SIGINT);
     }
 
-    /// Whether it has ended and can print no more.
-    pub fn has_ended(&self) -> bool {
-        self.printed.0.lock().unwrap().ended
+    /// Whether Ctrl-C was what ended it. It can print no more, so this does not wait long.
+    pub fn was_interrupted(&mut self) -> bool {
+        let status = self.child.wait().ok();
+        status.and_then(|status| status.signal()) == Some(Signal::SIGINT as i32)
     }
 }
 

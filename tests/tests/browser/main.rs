@@ -4,11 +4,8 @@
 //! tests are ignored; with `LAB_BROWSER=required` in the environment that is a failure.
 //! Pictures of the pages, for a person to look at, go to `target/screenshots`.
 
-#[path = "browser/chromium.rs"]
 mod chromium;
-#[path = "browser/stand.rs"]
 mod stand;
-#[path = "browser/wire.rs"]
 mod wire;
 
 use chromium::Tab;
