@@ -11,7 +11,8 @@ use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 use walkdir::WalkDir;
 
 /// How long something may take that a document shows. Builds are the longest.
@@ -19,6 +20,10 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 /// How long a program may take to end when it is told to.
 const END_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long something may take to be there when a command looks for it, and how often we look.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the commands need of the system.
 const PROGRAMS: [&str; 4] = ["curl", "git", "nc", "ps"];
@@ -106,17 +111,14 @@ impl<'a> Reader<'a> {
     }
 
     fn do_step(&mut self, terminal: &'a str, step: Step<'a>) -> Result<(), String> {
-        let at = |what: String| self.document.at(step.line, what);
+        let document = self.document;
+        let at = |what: String| document.at(step.line, what);
         let running = self.terminals.remove(terminal);
         let mut running = match (&step.action, running) {
             (Action::Run(_), Some(_)) => {
                 return Err(at("the terminal is busy: something runs there".to_string()));
             }
-            (Action::Run(command), None) => {
-                let command = self.numbers.fill_in(command);
-                Running::start(&command, &self.home, &self.target)
-                    .map_err(|error| at(format!("cannot run `{command}`: {error}")))?
-            }
+            (Action::Run(command), None) => self.begin(command).map_err(at)?,
             (_, None) => return Err(at("nothing runs in this terminal".to_string())),
             (Action::Look, Some(running)) => running,
             (Action::Type(line), Some(mut running)) => {
@@ -131,7 +133,18 @@ impl<'a> Reader<'a> {
                 running
             }
         };
-        match self.look(&mut running, &step) {
+        let mut outcome = self.look(&mut running, &step);
+        if let Action::Run(command) = &step.action
+            && only_looks(command)
+        {
+            let deadline = Instant::now() + self.limit.min(LOOK_LIMIT);
+            while outcome.is_err() && Instant::now() < deadline {
+                thread::sleep(LOOK_AGAIN);
+                running = self.begin(command).map_err(at)?;
+                outcome = self.look(&mut running, &step);
+            }
+        }
+        match outcome {
             Err(drifted) if self.show_all => {
                 running.take_all();
                 self.drifted.push(drifted);
@@ -142,6 +155,13 @@ impl<'a> Reader<'a> {
             self.terminals.insert(terminal, running);
         }
         Ok(())
+    }
+
+    /// Starts a command, with the reader's own numbers in it.
+    fn begin(&self, command: &str) -> Result<Running, String> {
+        let command = self.numbers.fill_in(command);
+        Running::start(&command, &self.home, &self.target)
+            .map_err(|error| format!("cannot run `{command}`: {error}"))
     }
 
     /// Waits until what is expected was printed.
@@ -155,9 +175,12 @@ impl<'a> Reader<'a> {
         let taken = running.wait_for(limit, |text, ended| {
             let lines: Vec<&str> = text.lines().collect();
             let all_is_there = ended || step.runs_on;
-            let compared = compare(&step.expected, &lines, !step.runs_on, numbers);
-            match compared {
-                Compared::Agree(taken) if all_is_there => Ok(taken),
+            let mut learned = numbers.clone();
+            match compare(&step.expected, &lines, !step.runs_on, &mut learned) {
+                Compared::Agree(taken) if all_is_there => {
+                    *numbers = learned;
+                    Ok(taken)
+                }
                 Compared::Agree(_) => Err(document.at(step.line, "this does not end")),
                 Compared::Differ { found, seen } => Err(drifted(document, step, found, seen, text)),
             }
@@ -171,6 +194,12 @@ impl<'a> Reader<'a> {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether the command only looks at processes: what it looks for may come about a moment later,
+/// which for a reader passes while typing.
+fn only_looks(command: &str) -> bool {
+    command.starts_with("ps ") || command.starts_with("ls ")
 }
 
 /// Says which line was expected and what came instead.

@@ -12,7 +12,15 @@ const LIMIT: Duration = Duration::from_secs(2);
 
 /// What a document says, and what is said of it: the line, and words of the message. Lines of
 /// a fence are written with three apostrophes here.
-const COMMANDS: [(&str, &str); 11] = [
+const COMMANDS: [(&str, &str); 13] = [
+    (
+        "'''console second\nsecond$ sleep 0.5; echo a >a.txt; cat\n'''\n\n'''console\n$ ls | cat\na.txt\n'''\n\n'''console second\n^C\n'''",
+        "",
+    ),
+    (
+        "'''console\n$ ls no-such-file\n'''",
+        "TEST.md:3: this has drifted.\nexpected: nothing more",
+    ),
     ("'''console\n$ echo 4242; echo b c\n4242\nb   c\n'''", ""),
     (
         "'''console\n$ echo a\nb\n'''",
@@ -51,8 +59,8 @@ const COMMANDS: [(&str, &str); 11] = [
         "TEST.md:8: this has drifted.\nexpected: `$ b`\nseen: nothing",
     ),
     (
-        "'''diff\n--- a.txt\n+++ a.txt\n-a\n+b\n'''",
-        "TEST.md:2: a.txt: No such file",
+        "'''diff\n--- no.txt\n+++ no.txt\n-a\n+b\n'''",
+        "TEST.md:2: no.txt: No such file",
     ),
 ];
 

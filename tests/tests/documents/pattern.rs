@@ -15,7 +15,7 @@ const ELLIPSIS: &str = "…";
 const ADDRESS: &str = "127.0.0.1:";
 
 /// What the document's stand-ins stand for.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub struct Numbers(BTreeMap<String, String>);
 
 impl Numbers {
