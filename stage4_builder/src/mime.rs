@@ -6,7 +6,8 @@
 use std::ffi::OsStr;
 use std::path::Path;
 
-/// File name extensions and their media types, as registered with IANA.
+/// File name extensions and their media types: as registered with IANA, and where nothing is,
+/// as browsers know them.
 const TYPES: &[(&str, &str)] = &[
     ("avif", "image/avif"),
     ("css", "text/css"),

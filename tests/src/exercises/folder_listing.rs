@@ -16,11 +16,12 @@ pub const EXERCISE: Exercise = Exercise {
     title: "a page that lists a folder without index.html",
     asked: "\
 A folder that has no file index.html, asked for with its slash, is answered with status 200
-and a page in HTML that has a link, `<a href=\"NAME\">NAME</a>`, to each file and each folder
-in it which the server would serve, in the order of their names' bytes; a folder's NAME ends
-in a slash. In a name, `&`, `<`, `>` and `\"` are written as `&amp;`, `&lt;`, `&gt;` and
-`&quot;`. (This server does not decode percent-encoding: whether names are listed that no
-request of it can ask for, those with a space or `?`, is up to you.)
+and a page in HTML that has a link, `<a href=\"NAME\">NAME</a>`, to each file and each folder in
+it which the server would serve, in the order of their names' bytes; a folder's NAME ends in a
+slash. In a name, `&`, `<`, `>` and `\"` are written as `&amp;`, `&lt;`, `&gt;` and `&quot;`.
+(This server does not decode percent-encoding, and a browser asks for a space, `\"`, `<` or `>`
+in a link as `%20`, `%22` and so on: such a link leads nowhere yet. Whether names are listed
+that no request can ask for, those with a space or `?`, is up to you.)
 
 What the server would not serve is not listed: links that lead out of the document root or
 nowhere, FIFOs, sockets. The root's own list has no link to `..`. Without the slash, and where
@@ -53,7 +54,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         id: "listed-names-are-escaped",
-        must: "`&`, `<`, `>` and `\"` in a name are escaped, and its link still leads to the file",
+        must: "`&`, `<`, `>` and `\"` in a name are escaped, in the link and in its text",
         why: "CWE-79: who may put a file there must not put a script into your page.",
         hint: "Escape on the way into the page, in the link and in the text.",
         run: listed_names_are_escaped,

@@ -31,10 +31,11 @@ nothing), and each header field as HTTP_NAME, in capitals and with `_` for `-`, 
 HTTP_PROXY, which programs take for an order. With POST it finds CONTENT_LENGTH and
 CONTENT_TYPE too, and the content on its standard input: of any type, to 64 KiB.
 
-A program that ends without a head is 502 (or 500). One that has not ended after `--timeout`
-is ended, waited for, and 502, 504 or 500. No program is ever sent as a file, however its path
-is written. A file there that others may not execute is 403, one that is missing 404, and what
-lies outside of the document root, by whatever way, is never started.",
+A program that cannot be started, or ends without a head, is 502 (or 500). One that has not
+ended after `--timeout` is ended, waited for, and 502, 504 or 500. No program is ever sent as
+a file, however its path is written. A file there that others may not execute is 403, one that
+is missing 404, and what lies outside of the document root, by whatever way, is never started,
+and is 404.",
     read: &[
         "RFC 3875 (CGI), 4.1 (the environment), 6 (the answer)",
         "https://httpoxy.org (what HTTP_PROXY did)",

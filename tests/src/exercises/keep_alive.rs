@@ -18,12 +18,13 @@ too. Requests that are sent without waiting for the answers are answered in thei
 
 The connection is closed, and the answer says `Connection: close`, if the client sends `close`
 in its field `Connection` (in any case, perhaps among other words), if the request is in
-HTTP/1.0, and behind every request that is malformed: where it ends nobody can know, so what
-follows it must not be taken for a request. The content of a request is no request either:
-read it, or close behind the answer. A connection on which no request comes for `--timeout` is
-closed without a word. An answer without `Connection: close` needs an end that the client can
-find: `Content-Length`, or no content by its status or method; one that has come out shorter
-than it was to be ends its connection.",
+HTTP/1.0, and behind every request that is malformed or whose end this server does not know
+how to find (`Transfer-Encoding`): where it ends nobody can know, so what follows it must not
+be taken for a request. The content of a request is no request either: read it, or close
+behind the answer. A connection on which no request comes for `--timeout` is closed without a
+word. An answer without `Connection: close` needs an end that the client can find:
+`Content-Length`, or no content by its status or method; one that has come out shorter than it
+was to be ends its connection.",
     read: &[
         "RFC 9112, 9.3 (persistence), 9.6 (closing), 6.3 (where content ends)",
         "CWE-444",

@@ -19,10 +19,10 @@ pub const EXERCISE: Exercise = Exercise {
 Four children are started before the first client comes. Each gets the listening socket, as
 its standard input, and accepts by itself: it serves one client after another, one at a time,
 and does not end. The parent serves nobody. It looks after the pool: for a child that has
-ended, or was killed from outside, it starts another, and leaves no zombie. Three silent
-clients hold up three children; the fourth goes on serving. A fifth client waits in the
-backlog. When the parent has ended, however that came, its children end too, so that nobody is
-left who holds the port.",
+ended, or was killed from outside, it starts another (the check waits five seconds for it),
+and leaves no zombie. Three silent clients hold up three children; the fourth goes on serving.
+A fifth client waits in the backlog. When the parent has ended, however that came, its
+children end too, so that nobody is left who holds the port.",
     read: &[
         "accept(2), dup2(2), wait(2), getppid(2)",
         "https://httpd.apache.org/docs/2.4/mod/prefork.html (a server that works like that)",

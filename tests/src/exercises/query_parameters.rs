@@ -12,7 +12,7 @@ pub const EXERCISE: Exercise = Exercise {
     asked: "\
 `GET /hello?name=Ada` is answered with status 200 and the content `Hello, Ada!` and a line
 feed (LF). Without a name, or with an empty one, it is `Hello, stranger!`. The parameters
-stand behind the first `?` and are parted by `&`; a parameter's name ends at its first `=`.
+stand behind the first `?` and are separated by `&`; a parameter's name ends at its first `=`.
 Only the parameter `name` counts, and of several the first; others are ignored. Nothing is
 decoded yet, neither `+` nor percent-encoding. But what a stranger sends must not become
 markup: `<` and `>` in a name are answered as `&lt;` and `&gt;`. No path but `/hello`, and no

@@ -19,7 +19,8 @@ there may be up to four that do other things, such as accepting. How many there 
 changes: not with eight clients, not after a hundred requests, not when a client leaves half
 way. Each thread serves one client after another. When all eight are busy, further clients are
 neither refused nor answered: they wait in a queue, of yours or in the backlog, and are served
-when others have left. A panic in one connection ends that connection, and costs no thread.",
+when others have left. A panic in one connection ends that connection, and costs no thread (no
+check looks for that: build one in, as in lesson 3).",
     read: &[
         "https://doc.rust-lang.org/book/ch21-02-multithreaded.html (a pool, step by step)",
         "listen(2) (the backlog); std::sync::mpsc::sync_channel, std::panic::catch_unwind",
