@@ -25,6 +25,8 @@ pub struct Check {
     pub waits: bool,
     /// Whether it needs what only Linux tells; elsewhere it is not run.
     pub linux_only: bool,
+    /// Whether one request by itself shows what is wrong, so that there is a line to try.
+    pub alone: bool,
     pub run: fn(&Bench) -> Outcome,
 }
 
@@ -44,6 +46,7 @@ pub const COMMON: Check = Check {
     needs: &[BASIC],
     waits: false,
     linux_only: false,
+    alone: true,
     run: |_| Ok(()),
 };
 

@@ -2,6 +2,7 @@
 //! and where to go on.
 
 use crate::check::{Check, Finding};
+use crate::exercises::{self, Exercise};
 use crate::suite::{Failure, Verdict};
 use clap::ValueEnum;
 
@@ -16,9 +17,13 @@ pub enum Details {
     None,
 }
 
-/// The section of LESSONS.md to look into for a check of these stages.
+/// Where to look for a check: the section of LESSONS.md, or the text of its exercise.
 pub fn lesson(check: &Check) -> String {
-    format!("LESSONS.md, lesson {}", check.stages.start())
+    let has_it = |exercise: &&Exercise| exercise.checks.iter().any(|own| own.id == check.id);
+    match exercises::all().find(has_it) {
+        Some(exercise) => format!("cargo lab exercise {}", exercise.name),
+        None => format!("LESSONS.md, lesson {}", check.stages.start()),
+    }
 }
 
 /// What there is to say of a verdict; nothing of a check that passed. `port` is where the
@@ -39,6 +44,7 @@ pub fn explain(check: &Check, verdict: &Verdict, details: Details, port: u16) ->
             text += &format!("  why: {}\n  hint: {}\n", check.why, check.hint);
             text += &format!("  read: {}\n", lesson(check));
             if details == Details::Full
+                && check.alone
                 && let Some(line) = replay(&failure.finding.sent, port)
             {
                 text += &format!("  try: {line}\n");
@@ -89,12 +95,22 @@ pub fn readable(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(SHOWN)];
     let mut text: String = shown
         .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| format!("    {}\n", line.escape_ascii()))
+        .map(|line| format!("    {}\n", cut_line(&line.escape_ascii().to_string())))
         .collect();
     if shown.len() < bytes.len() {
         text += &format!("    ... {} bytes in all\n", bytes.len());
     }
     text
+}
+
+/// How much of a line is worth showing, in characters: all of it, or what fits a terminal.
+const LINE: usize = 160;
+
+fn cut_line(line: &str) -> String {
+    match line.char_indices().nth(LINE) {
+        None => line.to_string(),
+        Some((end, _)) => format!("{} ...", &line[..end]),
+    }
 }
 
 /// A line for the shell that sends the same bytes to a server on that port.

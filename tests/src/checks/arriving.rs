@@ -1,7 +1,7 @@
 //! Arriving: a request comes in pieces, with more behind it, or with an end in front of it.
 
 use crate::bench::{Bench, PATIENCE};
-use crate::check::{COMMON, Check, Outcome, Trouble};
+use crate::check::{BASIC, COMMON, Check, Outcome, Trouble};
 use crate::wire::{Ending, get, request};
 use std::time::{Duration, Instant};
 
@@ -63,6 +63,7 @@ pub const CHECKS: &[Check] = &[
         must: "the refusal of a form arrives whole, though the form follows unread",
         why: "RFC 9112, 9.6: to close with bytes unread resets the connection.",
         hint: "What holds for every error answer holds for 405, 411, 413 and 415 too.",
+        needs: &[BASIC, "post-rules"],
         run: refused_form,
         ..COMMON
     },

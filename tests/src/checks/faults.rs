@@ -78,7 +78,7 @@ pub const CHECKS: &[Check] = &[
         linux_only: true,
         must: "a server that runs out of descriptors goes on when some are free again",
         why: "accept(2) fails with EMFILE: that is no reason to end, nor to spin.",
-        hint: "Log it, rest for a moment, and accept again.",
+        hint: "Log it, rest for a moment, and accept again. What you do for a client may fail for want of a descriptor too: a `?` there ends the server.",
         run: descriptors_run_out,
         ..COMMON
     },
@@ -116,6 +116,7 @@ pub const CHECKS: &[Check] = &[
         must: "a form that does not arrive whole is 408 after `--timeout`; cut off, it is 400",
         why: "RFC 9112, 8: an incomplete request must not be taken for a whole one.",
         hint: "A body has its deadline like the head; the end of the stream comes too early.",
+        needs: &[BASIC, "form-is-echoed"],
         run: half_a_body_is_cut_off,
         ..COMMON
     },

@@ -17,6 +17,7 @@ pub const CHECKS: &[Check] = &[
         why: "The limit of stage 1: one silent client, and it serves nobody.",
         hint: "Whoever accepts must not be the one who waits for a client.",
         weight: 3,
+        alone: false,
         run: silent_clients_hold_nobody_up,
         ..COMMON
     },
@@ -28,6 +29,7 @@ pub const CHECKS: &[Check] = &[
         hint: "Each connection needs somebody of its own.",
         needs: &[BASIC, "silent-clients-hold-nobody-up"],
         weight: 2,
+        alone: false,
         run: sixty_four_at_once,
         ..COMMON
     },
@@ -40,6 +42,7 @@ pub const CHECKS: &[Check] = &[
         needs: &[BASIC, "silent-clients-hold-nobody-up"],
         weight: 3,
         linux_only: true,
+        alone: false,
         run: a_process_for_each_connection,
         ..COMMON
     },
@@ -51,6 +54,7 @@ pub const CHECKS: &[Check] = &[
         hint: "Somebody must ask while the parent waits for the next client.",
         needs: &[BASIC, "a-process-for-each-connection"],
         linux_only: true,
+        alone: false,
         run: no_zombies,
         ..COMMON
     },
@@ -76,6 +80,7 @@ pub const CHECKS: &[Check] = &[
         needs: &[BASIC, "a-process-for-each-connection"],
         weight: 2,
         linux_only: true,
+        alone: false,
         run: children_are_bounded,
     },
     Check {

@@ -52,6 +52,7 @@ pub const CHECKS: &[Check] = &[
         needs: &[BASIC, "a-thread-for-each-connection"],
         weight: 2,
         linux_only: true,
+        alone: false,
         run: threads_are_bounded,
     },
 ];

@@ -28,11 +28,11 @@ const ROOMS: [&str; 6] = [
 #[derive(Args)]
 pub struct Options {
     /// The stage to begin with: 1 to 4.
-    #[arg(value_parser = super::stage_number(), required_unless_present = "html", requires = "to")]
+    #[arg(value_parser = super::stage_number(), required_unless_present = "html")]
     from: Option<u8>,
 
-    /// The stage that it becomes.
-    #[arg(value_parser = super::stage_number(), required_unless_present = "html")]
+    /// The stage that it becomes; with `--mine`, the same if not given.
+    #[arg(value_parser = super::stage_number(), required_unless_present_any = ["html", "mine"])]
     to: Option<u8>,
 
     /// Compare with your my_stageN in place of the second.
@@ -132,7 +132,14 @@ impl Pair {
 
 /// Shows the difference, or makes a page of it.
 pub fn diff(options: &Options) -> Result<ExitCode, String> {
-    let (pairs, place) = match (options.from, options.to) {
+    let to = match options.mine {
+        true => options.to.or(options.from),
+        false => options.to,
+    };
+    if options.from.is_some() && to.is_none() {
+        return Err("Name the second stage too: cargo lab diff 1 2 --html".to_string());
+    }
+    let (pairs, place) = match (options.from, to) {
         (Some(from), Some(to)) => (vec![Pair::read(from, to, options.mine)?], Place::Alone),
         _ => (neighbours(options.mine)?, Place::Site),
     };

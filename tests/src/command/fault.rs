@@ -198,7 +198,7 @@ fn line((fault, id, verdict): (Fault, &str, Result<Verdict, String>)) -> Result<
                 expected, received, ..
             } = failure.finding.as_ref();
             let (what, check) = (paint(BOLD, what), paint(RED, format!("✗ {id}")));
-            let (expected, received) = (first_line(expected), first_line(received));
+            let (expected, received) = (first_line(expected), telling_line(expected, received));
             Ok(format!(
                 "{what} ({name})\n  {check} expected {expected}\n    and got {received}"
             ))
@@ -206,6 +206,19 @@ fn line((fault, id, verdict): (Fault, &str, Result<Verdict, String>)) -> Result<
         _ => Err(format!(
             "`{id}` does not notice {name}. This is a defect of the suite."
         )),
+    }
+}
+
+/// Of an answer, the field that something else was expected of, or else its first line.
+fn telling_line(expected: &str, received: &str) -> String {
+    let wanted = expected.strip_prefix("the field `");
+    let Some((name, _)) = wanted.and_then(|wanted| wanted.split_once(':')) else {
+        return first_line(received);
+    };
+    let is_it = |line: &&str| line.trim_start().starts_with(&format!("{name}:"));
+    match received.lines().find(is_it) {
+        Some(line) => first_line(line),
+        None => "no such field".to_string(),
     }
 }
 
@@ -288,6 +301,11 @@ mod tests {
             "HTTP/1.1 200 OK"
         );
         assert_eq!(first_line(""), "nothing");
+        let answer = "HTTP/1.1 200 OK\\r\\n\n    Content-Type: image/jpg\\r\\n\n";
+        let expected = "the field `Content-Type: image/jpeg`";
+        assert_eq!(telling_line(expected, answer), "Content-Type: image/jpg");
+        assert_eq!(telling_line("the field `Date: `", answer), "no such field");
+        assert_eq!(telling_line("status 404", answer), "HTTP/1.1 200 OK");
         let cut = first_line(&"你".repeat(200));
         assert_eq!(cut, format!("{} ...", "你".repeat(100)));
     }

@@ -299,6 +299,10 @@ fn show(report: &Report, target: &Target) {
     let own = matches!(target, Target::Package(_, true));
     anstream::println!("{}", first_line(report, own));
     format::print(report);
+    if own && report.status == Status::Passed {
+        let command = paint(CYAN, format!("cargo lab diff {} --mine", report.stage));
+        anstream::println!("Compare it with the lab's own: {command}");
+    }
 }
 
 /// The first line: what was graded, and, of a student's own stage, that red is to be expected.

@@ -23,21 +23,32 @@ fn start_stage(number: u8) -> Result<(), String> {
     let (from, to) = (stage(number - 1), stage(number));
     let name = workspace::own_name(number);
     make(&name, from, to)?;
+    set_port(&name, from.port, to.port).map_err(|error| format!("Cannot set the port: {error}"))?;
     anstream::println!(
         "{} is a copy of {}, for you to turn it into stage {number}: {}.\n\n\
-         1. Read lesson {number} in LESSONS.md, and {}.\n\
-         2. In {name}/src/main.rs, set the port to {}.\n\
-         3. {} runs the checks: what is red is your list of what is left.\n\
-            {} grades after each save.",
+         It listens on port {} already.\n\
+         1. {} runs the checks: what is red is your list of what is left.\n\
+            {} grades after each save.\n\
+         2. Try it from the hints. Lesson {number} in LESSONS.md and {} have the answer.",
         paint(GREEN.bold(), format!("{name}/")),
         from.name,
         paint(BOLD, to.idea),
-        paint(CYAN, format!("cargo lab diff {} {number}", number - 1)),
         to.port,
         paint(CYAN, format!("cargo lab grade {number}")),
         paint(CYAN, format!("cargo lab watch {number}")),
+        paint(CYAN, format!("cargo lab diff {} {number}", number - 1)),
     );
     Ok(())
+}
+
+/// Two stages that run side by side need two ports.
+fn set_port(name: &str, from: u16, to: u16) -> io::Result<()> {
+    let main = workspace::root().join(name).join("src/main.rs");
+    let text = fs::read_to_string(&main)?;
+    fs::write(
+        &main,
+        text.replace(&format!(":{from}\""), &format!(":{to}\"")),
+    )
 }
 
 fn start_exercise(exercise: &Exercise) -> Result<(), String> {

@@ -18,6 +18,9 @@ use walkdir::WalkDir;
 /// How long something may take that a document shows. Builds are the longest.
 const LIMIT: Duration = Duration::from_secs(300);
 
+/// How long to wait for what may never come, where all that has drifted is shown.
+const SHOW_LIMIT: Duration = Duration::from_secs(30);
+
 /// How long a program may take to end when it is told to.
 const END_LIMIT: Duration = Duration::from_secs(10);
 
@@ -169,7 +172,7 @@ impl<'a> Reader<'a> {
         let (document, numbers) = (self.document, &mut self.numbers);
         let limit = match step.action {
             Action::Interrupt => self.limit.min(END_LIMIT),
-            _ if self.show_all && step.runs_on => END_LIMIT,
+            _ if self.show_all && step.runs_on => SHOW_LIMIT,
             _ => self.limit,
         };
         let taken = running.wait_for(limit, |text, ended| {
