@@ -414,6 +414,8 @@ fn a_page_goes_where_it_is_wanted() {
         .assert()
         .code(2)
         .stderr(contains("<TO>"));
+    // With --mine one number is enough: the lab's stage and the student's, if there is one.
+    lab(&["diff", "2", "--mine"]).assert().code(vec![0, 3]);
     lab(&["diff", "1", "2", "--output", "x"])
         .assert()
         .code(2)

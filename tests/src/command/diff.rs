@@ -4,7 +4,8 @@ use super::diff_page::{self, Place};
 use crate::paint::{BOLD, CYAN, DIM, GREEN, RED, paint};
 use crate::report::write_whole;
 use crate::workspace::{self, Stage, stage};
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory};
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeSet;
 use std::fs;
@@ -137,7 +138,9 @@ pub fn diff(options: &Options) -> Result<ExitCode, String> {
         false => options.to,
     };
     if options.from.is_some() && to.is_none() {
-        return Err("Name the second stage too: cargo lab diff 1 2 --html".to_string());
+        let missing = "the second stage is missing: <TO>, or --mine";
+        let kind = ErrorKind::MissingRequiredArgument;
+        super::Options::command().error(kind, missing).exit();
     }
     let (pairs, place) = match (options.from, to) {
         (Some(from), Some(to)) => (vec![Pair::read(from, to, options.mine)?], Place::Alone),
