@@ -8,6 +8,7 @@ use crate::faulty::{Settings, cheat, log, method};
 use std::io::Read;
 use std::mem;
 use std::net::{Shutdown, TcpStream};
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// How much is read behind an answer, in bytes, and for how long.
@@ -92,6 +93,9 @@ fn answer(stream: &TcpStream, settings: &Settings, head: &[u8], response: Respon
 /// connection, and the answer could be lost.
 fn part(stream: &TcpStream, settings: &Settings, more: bool) {
     if settings.has(Fault::PartsAtOnce) {
+        if more {
+            let_the_rest_arrive(stream);
+        }
         return;
     }
     let _ = stream.shutdown(Shutdown::Write);
@@ -113,6 +117,15 @@ fn part(stream: &TcpStream, settings: &Settings, more: bool) {
             Ok(length @ 1..) => taken += length as u64,
             _ => return,
         }
+    }
+}
+
+/// Waits until all that the client sends has come, if more comes at all. A client that is reset
+/// while it still sends learns so as it sends, and may read the answer even so.
+fn let_the_rest_arrive(stream: &TcpStream) {
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(20)));
+    if matches!(stream.peek(&mut [0]), Ok(1..)) {
+        thread::sleep(Duration::from_millis(100));
     }
 }
 
