@@ -10,7 +10,9 @@ use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -92,16 +94,13 @@ fn kill_descendants(spared: &BTreeSet<i32>) {
 pub struct Group(i32);
 
 impl Group {
-    /// Runs `start`, which starts a process in a group of its own and returns its id, and
-    /// lists that group.
-    pub fn start<T>(
-        start: impl FnOnce() -> std::io::Result<(T, u32)>,
-    ) -> std::io::Result<(T, Group)> {
+    /// Starts a command that leads a process group of its own, and lists that group.
+    pub fn start(command: &mut Command) -> std::io::Result<(Child, Group)> {
         let mut groups = locked(&GROUPS);
-        let (value, pid) = start()?;
-        let group = pid as i32;
+        let child = command.process_group(0).spawn()?;
+        let group = child.id().cast_signed();
         groups.insert(group);
-        Ok((value, Group(group)))
+        Ok((child, Group(group)))
     }
 }
 

@@ -95,7 +95,12 @@ pub fn readable(bytes: &[u8]) -> String {
     let shown = &bytes[..bytes.len().min(SHOWN)];
     let mut text: String = shown
         .split_inclusive(|byte| *byte == b'\n')
-        .map(|line| format!("    {}\n", cut_line(&line.escape_ascii().to_string())))
+        .map(|line| {
+            format!(
+                "    {}\n",
+                shortened(&line.escape_ascii().to_string(), LINE)
+            )
+        })
         .collect();
     if shown.len() < bytes.len() {
         text += &format!("    ... {} bytes in all\n", bytes.len());
@@ -106,10 +111,11 @@ pub fn readable(bytes: &[u8]) -> String {
 /// How much of a line is worth showing, in characters: all of it, or what fits a terminal.
 const LINE: usize = 160;
 
-fn cut_line(line: &str) -> String {
-    match line.char_indices().nth(LINE) {
-        None => line.to_string(),
-        Some((end, _)) => format!("{} ...", &line[..end]),
+/// A text, cut to that many characters.
+pub fn shortened(text: &str, limit: usize) -> String {
+    match text.char_indices().nth(limit) {
+        None => text.to_string(),
+        Some((end, _)) => format!("{} ...", &text[..end]),
     }
 }
 

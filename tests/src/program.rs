@@ -36,6 +36,13 @@ const ENVIRONMENT: [&str; 9] = [
 /// How much of what a program writes is kept, in bytes.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
 
+/// Where a program of that name lies in PATH, as a shell would find it.
+pub fn on_path(name: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = env::split_paths(&path).map(|folder| folder.join(&name));
+    places.find(|place| place.is_file())
+}
+
 /// A program to be started.
 #[derive(Clone, Debug)]
 pub struct Program {
@@ -115,7 +122,7 @@ impl Program {
     /// The command that starts it, with nothing but what stands in front of its options.
     fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
-        command.args(&self.arguments).process_group(0).env_clear();
+        command.args(&self.arguments).env_clear();
         let kept = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
         command.envs(ENVIRONMENT.iter().filter_map(kept));
         // A panic is told in three lines.
@@ -135,11 +142,7 @@ impl Program {
     pub fn start(&self, options: &[OsString]) -> Result<(Child, Group), Trouble> {
         let mut command = self.command();
         command.args(options);
-        let started = Group::start(|| {
-            let child = command.spawn()?;
-            let pid = child.id();
-            Ok((child, pid))
-        });
+        let started = Group::start(&mut command);
         let (child, group) = started.map_err(|error| self.not_started(&error))?;
         crate::system::limit(child.id() as i32, self.user);
         Ok((child, group))

@@ -4,6 +4,7 @@ use super::grade;
 use crate::check::Finding;
 use crate::checks;
 use crate::ending;
+use crate::explain::shortened;
 use crate::faulty;
 use crate::faulty::faults::{Fault, Row, TABLE};
 use crate::paint::{BOLD, CYAN, RED, paint};
@@ -222,14 +223,14 @@ fn telling_line(expected: &str, received: &str) -> String {
     }
 }
 
+/// How much of a line is worth showing, in characters.
+const SHOWN: usize = 100;
+
 /// The first line of what was seen, cut to what a person would read of it.
 fn first_line(text: &str) -> String {
     let line = text.trim_start().lines().next().unwrap_or("nothing");
     let line = line.strip_suffix("\\r\\n").unwrap_or(line);
-    match line.char_indices().nth(100) {
-        Some((end, _)) => format!("{} ...", &line[..end]),
-        None => line.to_string(),
-    }
+    shortened(line, SHOWN)
 }
 
 /// What the check says of the server with that fault, as that lesson's stage.

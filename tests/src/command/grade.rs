@@ -9,7 +9,7 @@ use crate::explain::Details;
 use crate::format::{self, Format};
 use crate::grade::Grading;
 use crate::paint::{BOLD, CYAN, DIM, YELLOW, paint};
-use crate::program::{Account, Program};
+use crate::program::{Account, Program, on_path};
 use crate::report::{Report, Status, write_whole};
 use crate::suite::{self, Run};
 use crate::workspace::{self, stage};
@@ -221,11 +221,7 @@ pub fn executable(path: &Path) -> Result<PathBuf, String> {
     let shown = path.display();
     // A bare name is looked up in PATH, as a shell would.
     let bare = path.components().count() == 1 && !path.exists();
-    let places = std::env::var_os("PATH")
-        .filter(|_| bare)
-        .unwrap_or_default();
-    let found = std::env::split_paths(&places).map(|place| place.join(path));
-    let found = { found }.find(|place| place.is_file());
+    let found = bare.then(|| on_path(path)).flatten();
     let path = found.as_deref().unwrap_or(path);
     let path = path
         .canonicalize()

@@ -8,7 +8,6 @@ use crate::program::{Kept, Program, collect, settled};
 use crate::workspace::{self, stage};
 use std::fs;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
@@ -104,15 +103,10 @@ pub fn build(number: u8, sources: &Path, limit: Duration) -> Result<Program, Str
             "CARGO_TARGET_DIR",
             workspace::root().join("target/submissions"),
         )
-        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    let started = Group::start(|| {
-        let child = cargo.spawn()?;
-        let pid = child.id();
-        Ok((child, pid))
-    });
+    let started = Group::start(&mut cargo);
     let (mut cargo, group) = started.map_err(|error| format!("Cannot start cargo: {error}"))?;
     let (messages, words) = (Kept::default(), Kept::default());
     collect(cargo.stdout.take(), &messages);

@@ -20,7 +20,6 @@ use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -222,16 +221,10 @@ impl Class<'_> {
         harness
             .arg("--server")
             .arg(&program.path)
-            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let (mut child, group) = Group::start(|| {
-            let child = harness.spawn()?;
-            let pid = child.id();
-            Ok((child, pid))
-        })
-        .map_err(failed)?;
+        let (mut child, group) = Group::start(&mut harness).map_err(failed)?;
         group.mark_as_grader();
         let (report, words) = (Kept::default(), Kept::default());
         collect(child.stdout.take(), &report);

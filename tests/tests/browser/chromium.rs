@@ -3,7 +3,7 @@
 //! the pipes close, Chromium ends, whatever became of us.
 
 use lab::ending::{Folder, Group};
-use lab::program::{Kept, collect, settled};
+use lab::program::{Kept, collect, on_path, settled};
 use libtest_mimic::Failed;
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -11,7 +11,6 @@ use std::env;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::mem;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -61,13 +60,8 @@ pub fn program() -> Option<PathBuf> {
     if let Some(named) = env::var_os("LAB_CHROMIUM") {
         return Some(PathBuf::from(named));
     }
-    let path = env::var_os("PATH").unwrap_or_default();
-    let folders: Vec<PathBuf> = env::split_paths(&path).collect();
     // A place that is a whole path stays what it is when it is joined to a folder.
-    let mut places = PLACES
-        .iter()
-        .flat_map(|place| folders.iter().map(move |folder| folder.join(place)));
-    places.find(|place| place.is_file())
+    PLACES.iter().find_map(on_path)
 }
 
 /// Where messages go: each tab has a session, and the browser itself the one without a name.
@@ -99,11 +93,7 @@ impl Chromium {
     pub fn start(program: &Path, rules: &str) -> Result<Chromium, Failed> {
         let profile = Folder::new()?;
         let mut command = command(program, profile.path(), rules);
-        let (mut child, group) = Group::start(|| {
-            let child = command.spawn()?;
-            let pid = child.id();
-            Ok((child, pid))
-        })?;
+        let (mut child, group) = Group::start(&mut command)?;
         let pipe = child.stdin.take().ok_or("chromium has no input")?;
         let output = child.stdout.take().ok_or("chromium has no output")?;
         let log = Kept::default();
@@ -207,7 +197,6 @@ fn command(program: &Path, profile: &Path, rules: &str) -> Command {
         .env("PATH", env::var_os("PATH").unwrap_or_default())
         .env("HOME", profile)
         .env("TMPDIR", profile)
-        .process_group(0)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());

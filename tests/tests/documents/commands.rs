@@ -5,6 +5,7 @@ use crate::document::{Block, Document};
 use crate::pattern::{Compared, Numbers, compare};
 use crate::quotes;
 use crate::terminal::Running;
+use lab::program::on_path;
 use lab::workspace::{self, STAGES};
 use std::collections::BTreeMap;
 use std::fs;
@@ -36,10 +37,7 @@ pub fn missing() -> Option<String> {
     if !cfg!(target_os = "linux") {
         return Some("some of them need Linux".to_string());
     }
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there =
-        |name: &&&str| std::env::split_paths(&path).any(|place| place.join(name).exists());
-    if let Some(name) = PROGRAMS.iter().find(|name| !is_there(name)) {
+    if let Some(name) = PROGRAMS.iter().find(|name| on_path(name).is_none()) {
         return Some(format!("`{name}` is not installed"));
     }
     let in_use = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_err();

@@ -4,7 +4,7 @@ use lab::ending::Group;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use std::io::{self, PipeReader, Read, Write};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -50,13 +50,8 @@ impl Running {
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::piped())
             .stdout(writer.try_clone()?)
-            .stderr(writer)
-            .process_group(0);
-        let (child, group) = Group::start(|| {
-            let child = shell.spawn()?;
-            let pid = child.id();
-            Ok((child, pid))
-        })?;
+            .stderr(writer);
+        let (child, group) = Group::start(&mut shell)?;
         // The shell holds the pipe's other end; as long as it is open, more may come.
         drop(shell);
         let printed = Arc::new((Mutex::new(Printed::default()), Condvar::new()));
