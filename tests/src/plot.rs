@@ -4,8 +4,21 @@
 //! tone, and then [`finish`]ed: it scales, says in words what it shows, and follows its
 //! reader from light to dark. It can stand alone or within a page, beside others.
 
+use plotters::backend::SVGBackend;
+use plotters::coord::Shift;
+use plotters::drawing::DrawingArea;
+use plotters::element::Text;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, TextStyle};
+use plotters::style::{Color, FontDesc, FontFamily, FontStyle, RGBColor, ShapeStyle, TextStyle};
+use std::fmt::Display;
+
+/// Sizes of text, in the picture's own units: fine ones, as coordinates are whole numbers.
+pub const TITLE: u32 = 38;
+pub const LABEL: u32 = 30;
+
+/// What is drawn on, and what comes of it.
+pub type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+pub type Drawn = Result<(), String>;
 
 /// A colour in both tones: of the site's style sheet, so that plots look like its pages.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -87,4 +100,26 @@ pub fn finish(drawn: &str, id: &str, title: &str, description: &str) -> String {
          <desc id=\"{id}-description\">{description}</desc>\n\
          <style>\n@media (prefers-color-scheme: dark) {{\n{dark}}}\n</style>{rest}"
     )
+}
+
+/// About how wide a label is: letters of a system's font are half as wide as they are high,
+/// and a little.
+pub fn width(words: &str) -> i32 {
+    (words.len() * LABEL as usize * 8 / 15) as i32
+}
+
+/// Paints the inside.
+pub fn filled(tone: Tone) -> ShapeStyle {
+    tone.colour().filled()
+}
+
+/// Puts words at a place.
+pub fn write(area: &Area, words: &str, place: (i32, i32), style: TextStyle) -> Drawn {
+    area.draw(&Text::new(words.to_string(), place, style))
+        .map_err(told)
+}
+
+/// What `plotters` could not do, in its words.
+pub fn told(error: impl Display) -> String {
+    error.to_string()
 }

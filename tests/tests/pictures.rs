@@ -2,8 +2,8 @@
 //! measured, and the page of diffs is that of today's stages.
 
 use assert_cmd::Command;
-use lab::measure::waterfall::{self, CLIENTS, STALLED, Visit, Waterfall};
-use lab::measure::{Machine, picture};
+use lab::measure::Machine;
+use lab::measure::waterfall::{self, CLIENTS, STALLED, Visit, Waterfall, picture};
 use lab::plot::{AMBER, GREEN, GREY, PINK, Tone};
 use lab::program::Program;
 use lab::workspace::{self, STAGES};

@@ -1,13 +1,12 @@
 //! Measuring: what the lessons say of speed and of waiting comes from here, from real runs.
 //!
-//! - [`waterfall`] is what eight clients live through, one of them stalled; [`picture`] draws it.
+//! - [`waterfall`] is what eight clients live through, one of them stalled.
 //! - Here is what any measurement needs: the programs, and what to know of the machine.
 
-pub mod picture;
 pub mod waterfall;
 
 use crate::program::Program;
-use crate::workspace::{self, Stage};
+use crate::workspace;
 use serde::{Deserialize, Serialize};
 use std::thread;
 
@@ -53,10 +52,10 @@ fn load() -> Option<f32> {
     None
 }
 
-/// The stage's program as it is measured: in release, and a copy, so that what is built
+/// A package's program as it is measured: in release, and a copy, so that what is built
 /// meanwhile does not change it.
-pub fn program(stage: &Stage) -> Result<Program, String> {
-    let binary = workspace::build_package(stage.name, true)?;
+pub fn program(package: &str) -> Result<Program, String> {
+    let binary = workspace::build_package(package, true)?;
     let copy = Program::copy_of(&binary);
     copy.map_err(|error| format!("Cannot copy {}: {error}", binary.display()))
 }

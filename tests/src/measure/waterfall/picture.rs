@@ -1,20 +1,19 @@
 //! The picture of a waterfall: a row for each client, and time from left to right.
 
 use crate::measure::waterfall::{Visit, Waterfall, shown};
-use crate::plot::{self, AMBER, GREEN, GREY, INK, LINE, ON, PINK, SOFT, Tone};
+use crate::plot::{
+    self, AMBER, Area, Drawn, GREEN, GREY, INK, LABEL, LINE, ON, PINK, SOFT, TITLE, Tone, filled,
+    told, width, write,
+};
 use plotters::backend::SVGBackend;
 use plotters::chart::ChartBuilder;
-use plotters::coord::Shift;
-use plotters::drawing::{DrawingArea, IntoDrawingArea};
-use plotters::element::{Circle, Rectangle, Text};
+use plotters::drawing::IntoDrawingArea;
+use plotters::element::{Circle, Rectangle};
 use plotters::style::text_anchor::HPos;
-use plotters::style::{Color, ShapeStyle, TRANSPARENT, TextStyle};
-use std::fmt::Display;
+use plotters::style::{Color, TRANSPARENT};
 
 /// The size, in the picture's own units: fine ones, as coordinates are whole numbers.
 const SIZE: (u32, u32) = (1120, 780);
-const TITLE: u32 = 38;
-const LABEL: u32 = 30;
 /// Where the rows begin and end.
 const LEFT: i32 = 150;
 const RIGHT: i32 = 60;
@@ -32,9 +31,6 @@ const SENDING: Kind = (GREY, BAR, "sending");
 const WAITING: Kind = (AMBER, THIN, "waiting for the server");
 const ANSWERED: Kind = (GREEN, BAR, "answered");
 const HELD: Kind = (PINK, BAR, "stalled");
-
-type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), String>;
 
 /// How far the time axis must reach for these, in milliseconds: a whole number of half
 /// seconds, with room for the last figure.
@@ -144,22 +140,4 @@ fn legend(area: &Area) -> Drawn {
         x += 84 + width(meaning);
     }
     Ok(())
-}
-
-/// About how wide a text is: letters of a system's font are half as wide as they are high, and a little.
-fn width(words: &str) -> i32 {
-    (words.len() * LABEL as usize * 8 / 15) as i32
-}
-
-fn filled(tone: Tone) -> ShapeStyle {
-    tone.colour().filled()
-}
-
-fn write(area: &Area, words: &str, place: (i32, i32), style: TextStyle) -> Drawn {
-    area.draw(&Text::new(words.to_string(), place, style))
-        .map_err(told)
-}
-
-fn told(error: impl Display) -> String {
-    error.to_string()
 }

@@ -4,6 +4,8 @@
 //! Each client sends its request in two halves, as over a slow line. The stalled one never
 //! sends its second half, until the server lets it go.
 
+pub mod picture;
+
 use crate::check::Trouble;
 use crate::measure::Machine;
 use crate::program::{Kept, Program};

@@ -1,32 +1,23 @@
-//! `cargo lab measure`: runs what [`crate::measure`] knows to measure, and writes down what came
-//! of it: figures as JSON, pictures as SVG, and a table for the terminal.
+//! `cargo lab measure waterfall`: who waits for whom, stage by stage.
 
-use super::grade::bar;
+use crate::command::grade::bar;
+use crate::command::stage_number;
 use crate::ending;
-use crate::measure::waterfall::{self, Run, Visit, Waterfall};
-use crate::measure::{self, Machine, picture};
-use crate::paint::{BOLD, DIM, MAGENTA, YELLOW, paint};
+use crate::measure::Machine;
+use crate::measure::waterfall::{self, Run, Visit, Waterfall, picture};
+use crate::paint::{BOLD, DIM, MAGENTA, paint};
 use crate::program::Program;
-use crate::report::write_whole;
 use crate::suite;
-use crate::workspace::{self, STAGES, Stage};
-use clap::{Args, Subcommand};
-use std::fs;
-use std::path::{Path, PathBuf};
+use crate::workspace::{STAGES, Stage};
+use clap::Args;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::SystemTime;
-
-/// What can be measured.
-#[derive(Subcommand)]
-pub enum Kind {
-    /// Who waits for whom: eight clients, one of them stalled. A picture a stage.
-    Waterfall(Options),
-}
 
 #[derive(Args)]
 pub struct Options {
     /// Only these stages; else all four.
-    #[arg(value_parser = super::stage_number())]
+    #[arg(value_parser = stage_number())]
     stages: Vec<u8>,
 
     /// The folder for pictures and figures; it is made if need be.
@@ -38,48 +29,21 @@ pub struct Options {
     timeout: u32,
 }
 
-/// Measures what is asked for.
-pub fn measure(kind: &Kind) -> Result<ExitCode, String> {
-    match kind {
-        Kind::Waterfall(options) => waterfall(options),
-    }
-}
-
-fn waterfall(options: &Options) -> Result<ExitCode, String> {
+/// Measures, and draws a picture a stage.
+pub fn waterfall(options: &Options) -> Result<ExitCode, String> {
     let wanted =
         |stage: &&Stage| options.stages.is_empty() || options.stages.contains(&stage.number);
     let stages: Vec<&Stage> = STAGES.iter().filter(wanted).collect();
-    let default = || workspace::root().join("target/measure");
-    let folder = options.output.clone().unwrap_or_else(default);
-    make_folder(&folder)?;
+    let folder = super::output_folder(options.output.as_deref())?;
     suite::prepare()?;
-    // Before anything is built: that keeps a machine busy as well.
-    let machine = Machine::here();
-    if let Some(warning) = machine.warning() {
-        anstream::eprintln!("{}", paint(YELLOW, warning));
-    }
-    let programs = programs(&stages)?;
+    let machine = super::machine();
+    let build = |stage: &&Stage| super::built(stage.name);
+    let programs = stages.iter().map(build).collect::<Result<Vec<_>, _>>()?;
     let run = run(options.timeout, machine, &stages, &programs)?;
     ending::sweep();
     run.stages.iter().for_each(show);
-    write_down(&run, &folder)?;
+    super::write_down(&folder, pictures(&run)?, "waterfall.json", &run)?;
     Ok(ExitCode::SUCCESS)
-}
-
-/// Makes sure of the folder before any time is spent.
-fn make_folder(folder: &Path) -> Result<(), String> {
-    let made = fs::create_dir_all(folder).and_then(|()| tempfile::tempfile_in(folder));
-    made.map(drop)
-        .map_err(|error| format!("Cannot write into {}: {error}", folder.display()))
-}
-
-fn programs(stages: &[&Stage]) -> Result<Vec<Program>, String> {
-    let build = |stage: &&Stage| {
-        let words = format!("building {} in release ...", stage.name);
-        anstream::eprintln!("{}", paint(DIM, words));
-        measure::program(stage)
-    };
-    stages.iter().map(build).collect()
 }
 
 fn run(
@@ -142,22 +106,12 @@ fn line(visit: &Visit) -> String {
     }
 }
 
-/// Writes the pictures, and the figures that they were made from.
-fn write_down(run: &Run, folder: &Path) -> Result<(), String> {
+/// The pictures of a run, by file name, all with the same axis.
+fn pictures(run: &Run) -> Result<Vec<(String, String)>, String> {
     let span = picture::span(&run.stages);
-    let mut files = Vec::new();
-    for stage in &run.stages {
+    let draw = |stage: &Waterfall| {
         let name = format!("waterfall-{}.svg", stage.stage);
-        files.push((name, picture::draw(stage, span)?));
-    }
-    let figures = serde_json::to_string_pretty(run).map_err(|error| error.to_string())?;
-    files.push(("waterfall.json".to_string(), figures + "\n"));
-    anstream::println!();
-    for (name, content) in files {
-        let path = folder.join(name);
-        write_whole(&path, content.as_bytes())
-            .map_err(|error| format!("Cannot write {}: {error}", path.display()))?;
-        anstream::println!("{}", path.display());
-    }
-    Ok(())
+        Ok((name, picture::draw(stage, span)?))
+    };
+    run.stages.iter().map(draw).collect()
 }
