@@ -5,6 +5,7 @@ use crate::check::{Outcome, Trouble, must};
 use crate::ending::Group;
 use crate::program::{Kept, Program, collect};
 use crate::site::Site;
+use crate::system;
 use crate::wire::{Answer, Client, get};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,6 +20,9 @@ use std::time::{Duration, Instant};
 
 /// How much of a server's standard output is read, in bytes.
 const OUTPUT_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// So many clients of a crowd come at once: half of a usual backlog.
+const GROUP: usize = 64;
 
 /// How a server is started.
 pub struct Start {
@@ -201,7 +205,29 @@ impl Server {
         let limit = Duration::from_millis(1500);
         let connect =
             || Client::connect_within(limit, self.address, self.secret.clone(), self.deadline);
-        (0..most).map_while(|_| connect().ok()).collect()
+        let mut crowd = Vec::new();
+        while crowd.len() < most
+            && let Ok(client) = connect()
+        {
+            crowd.push(client);
+            if crowd.len() % GROUP == 0 {
+                self.let_in();
+            }
+        }
+        crowd
+    }
+
+    /// Waits as long as the server takes clients in. One that finds the backlog full comes
+    /// again only after a second; where nobody can see the backlog, that is so.
+    fn let_in(&self) {
+        let mut before = usize::MAX;
+        while let Ok(waiting) = system::backlog(self.address.port())
+            && waiting > 0
+            && waiting < before
+        {
+            before = waiting;
+            thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Fails if a thread or a child of the server has panicked. To its client that looks like

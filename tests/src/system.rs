@@ -242,6 +242,8 @@ mod linux {
     struct TcpSocket {
         state: u8,
         inode: u64,
+        /// What waits to be read; where it listens, how many connections to be accepted.
+        waiting: usize,
     }
 
     /// The state of a socket that listens.
@@ -265,9 +267,15 @@ mod linux {
         let state = words
             .get(3)
             .and_then(|word| u8::from_str_radix(word, 16).ok());
+        let queues = words.get(4).and_then(|word| word.split_once(':'));
+        let waiting = queues.and_then(|(_, word)| usize::from_str_radix(word, 16).ok());
         let inode = words.get(9).and_then(|word| word.parse().ok());
-        match (state, inode) {
-            (Some(state), Some(inode)) => Ok(Some(TcpSocket { state, inode })),
+        match (state, inode, waiting) {
+            (Some(state), Some(inode), Some(waiting)) => Ok(Some(TcpSocket {
+                state,
+                inode,
+                waiting,
+            })),
             _ => Err(Trouble::Broken(format!(
                 "/proc/net/tcp has the line {line}"
             ))),
@@ -283,6 +291,12 @@ mod linux {
     pub fn listener(port: u16) -> Result<Option<u64>, Trouble> {
         let listening = socket(port, 0)?.filter(|socket| socket.state == LISTEN);
         Ok(listening.map(|socket| socket.inode))
+    }
+
+    /// How many connections wait in the backlog of the socket that listens on that port.
+    pub fn backlog(port: u16) -> Result<usize, Trouble> {
+        let listening = socket(port, 0)?.filter(|socket| socket.state == LISTEN);
+        Ok(listening.map_or(0, |socket| socket.waiting))
     }
 }
 
@@ -345,6 +359,10 @@ mod elsewhere {
     }
 
     pub fn socket_of(_server: u16, _client: u16) -> Result<Option<u64>, Trouble> {
+        unknown()
+    }
+
+    pub fn backlog(_port: u16) -> Result<usize, Trouble> {
         unknown()
     }
 
