@@ -132,6 +132,21 @@ pub fn build_package(name: &str, release: bool) -> Result<PathBuf, String> {
     binary.ok_or_else(|| format!("the package `{name}` has no binary `{name}`"))
 }
 
+/// Builds one package in release for a target of Rust's, libc within it, and tells where its
+/// binary is. With a target named, Cargo builds what runs meanwhile (build scripts) as always.
+/// It has a folder of its own: nothing built otherwise is built anew.
+pub fn build_static(name: &str, target: &str) -> Result<PathBuf, String> {
+    let folder = env::var_os("CARGO_TARGET_DIR").map_or(root().join("target"), PathBuf::from);
+    let mut cargo = cargo();
+    cargo
+        .args(["build", "--quiet", "--release", "--package", name])
+        .args(["--target", target, "--target-dir"])
+        .arg(folder.join("static"))
+        .env("RUSTFLAGS", "-C target-feature=+crt-static");
+    let binary = build(cargo)?.remove(name);
+    binary.ok_or_else(|| format!("the package `{name}` has no binary `{name}`"))
+}
+
 /// Runs Cargo to build, and collects the binaries that it made, by name. What the compiler
 /// says goes to standard error.
 fn build(mut cargo: Command) -> Result<BTreeMap<String, PathBuf>, String> {

@@ -1,8 +1,10 @@
 //! Measuring: what the lessons say of speed and of waiting comes from here, from real runs.
 //!
+//! - [`process`] is what a process costs, part by part.
 //! - [`waterfall`] is what eight clients live through, one of them stalled.
 //! - Here is what any measurement needs: the programs, and what to know of the machine.
 
+pub mod process;
 pub mod waterfall;
 
 use crate::program::Program;

@@ -1,6 +1,7 @@
 //! `cargo lab measure`: runs what [`crate::measure`] knows to measure, and writes down what came
 //! of it: figures as JSON, pictures as SVG, and a table for the terminal.
 
+mod process;
 mod waterfall;
 
 use crate::measure::{self, Machine};
@@ -19,12 +20,15 @@ use std::process::ExitCode;
 pub enum Kind {
     /// Who waits for whom: eight clients, one of them stalled. A picture a stage.
     Waterfall(waterfall::Options),
+    /// Where the time of one process of stage 2 goes: kernel, libc, linker, Rust, regex, file.
+    Process(process::Options),
 }
 
 /// Measures what is asked for.
 pub fn measure(kind: &Kind) -> Result<ExitCode, String> {
     match kind {
         Kind::Waterfall(options) => waterfall::waterfall(options),
+        Kind::Process(options) => process::process(options),
     }
 }
 
