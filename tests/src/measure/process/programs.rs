@@ -2,7 +2,7 @@
 
 use super::{Expected, Part, Staircase, Step};
 use crate::program::on_path;
-use crate::site::{File, Site};
+use crate::site::Site;
 use crate::workspace;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -105,18 +105,17 @@ impl Build {
         site: &Site,
         folder: &Path,
     ) -> Result<Staircase, String> {
-        let page = site.add(&format!("{}.html", site.name()), &site.bytes(PAGE));
-        let page = page.map_err(|error| format!("Cannot write a page: {error}"))?;
         let (mut steps, mut missing) = (Vec::new(), Vec::new());
-        for part in self.parts().iter().copied() {
-            let program = match part {
-                Part::Kernel | Part::Libc | Part::Linker | Part::Rust => self.small(part, folder),
-                _ => stage.clone().map(Path::to_path_buf),
-            };
-            match program {
-                Ok(program) => steps.push(step(part, program, site, &page)),
+        let is_small = |part: &&Part| **part < Part::Stage;
+        for part in self.parts().iter().filter(is_small).copied() {
+            match self.small(part, folder) {
+                Ok(program) => steps.push(Step::alone(part, program)),
                 Err(why) => missing.push((part, why)),
             }
+        }
+        match stage {
+            Ok(stage) => steps.extend(stage_steps(stage, site)?),
+            Err(why) => missing.extend(STAGE_PARTS.map(|part| (part, why.clone()))),
         }
         Ok(Staircase {
             build: self,
@@ -206,39 +205,52 @@ fn compile(
     }
 }
 
-/// How the program of a part is started, and what must come of it.
-fn step(part: Part, program: PathBuf, site: &Site, page: &File) -> Step {
-    let mut step = Step {
-        part,
-        program,
-        arguments: Vec::new(),
-        request: None,
-        answer: None,
-    };
-    let answer = |status| {
+impl Step {
+    /// A program that nobody talks to.
+    fn alone(part: Part, program: PathBuf) -> Step {
+        Step {
+            part,
+            program,
+            arguments: Vec::new(),
+            request: None,
+            answer: None,
+        }
+    }
+}
+
+/// The parts that stage 2 shows, by clients who want more and more of it.
+const STAGE_PARTS: [Part; 4] = [Part::Stage, Part::Answer, Part::Regex, Part::File];
+
+/// How stage 2 is started for each of its parts, as its parent starts it, and what must come
+/// of it.
+pub fn stage_steps(program: &Path, site: &Site) -> Result<Vec<Step>, String> {
+    let page = site.add(&format!("{}.html", site.name()), &site.bytes(PAGE));
+    let page = page.map_err(|error| format!("Cannot write a page: {error}"))?;
+    let refusal = |status| {
         let content = None;
         Some(Expected { status, content })
     };
     let line = |version| format!("GET {} HTTP/{version}\r\n\r\n", page.target());
-    let (request, answer) = match part {
-        Part::Kernel | Part::Libc | Part::Linker | Part::Rust => return step,
-        Part::Stage => (String::new(), None),
-        Part::Answer => (format!("GET / {}\r\n", "x".repeat(TOO_LONG)), answer(414)),
-        Part::Regex => (line("2.0"), answer(505)),
+    let talk = |part| match part {
+        Part::Answer => (format!("GET / {}\r\n", "x".repeat(TOO_LONG)), refusal(414)),
+        Part::Regex => (line("2.0"), refusal(505)),
         Part::File => {
             let content = Some(page.content.clone());
-            let answer = Expected {
-                status: 200,
-                content,
-            };
-            (line("1.1"), Some(answer))
+            let status = 200;
+            (line("1.1"), Some(Expected { status, content }))
         }
+        _ => (String::new(), None),
     };
-    step.request = Some(request.into_bytes());
-    step.answer = answer;
-    step.arguments = ["--child", "--root"].map(OsString::from).to_vec();
-    step.arguments.push(site.root().into());
-    step
+    let step = |part| {
+        let (request, answer) = talk(part);
+        let mut step = Step::alone(part, program.to_path_buf());
+        step.arguments = ["--child", "--root"].map(OsString::from).to_vec();
+        step.arguments.push(site.root().into());
+        step.request = Some(request.into_bytes());
+        step.answer = answer;
+        step
+    };
+    Ok(STAGE_PARTS.map(step).to_vec())
 }
 
 /// Rust's compiler, asked about itself.
