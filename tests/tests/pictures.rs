@@ -276,6 +276,7 @@ fn the_page_of_diffs_is_that_of_todays_stages() {
         assert_eq!(kept.matches(&picture).count(), 1);
         assert!(kept.contains(stage.name) && kept.contains(stage.idea));
     }
+    assert_eq!(kept.matches("<svg id=\"process\"").count(), 1);
 }
 
 fn folder(root: &Path, number: u8) -> PathBuf {

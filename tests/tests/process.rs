@@ -140,6 +140,12 @@ fn a_picture_shows_the_figures_of_all_builds() {
     for process in &processes {
         assert!(description.contains(&shown(process.whole())));
     }
+    let caption = picture::caption(&processes).unwrap();
+    assert!(caption.contains("400 µs of 1440 µs"), "{caption}");
+    assert!(
+        caption.ends_with("; built static, with musl, 42 µs of 196 µs."),
+        "{caption}"
+    );
     // A staircase that ends half way is not drawn: it would look like a short one.
     let mut half = processes.to_vec();
     half[2].costs.pop();

@@ -5,6 +5,7 @@
 //! each other; where it does not, they stand as in any unified diff.
 
 use super::diff::{CONTEXT, Pair, Room};
+use crate::measure::process::{self, picture as staircase, programs};
 use crate::measure::waterfall::Run;
 use crate::workspace::{self, Stage};
 use html_escape::{encode_double_quoted_attribute, encode_text};
@@ -180,10 +181,24 @@ fn picture(stage: &Stage, run: Option<&Run>, shown: &mut BTreeSet<u8>) -> Option
     }
     let sentence = waterfall.sentence();
     let caption = format!("Eight clients of stage {}. {sentence}", stage.number);
-    Some(format!(
-        "<figure>\n{svg}<figcaption>{}</figcaption>\n</figure>\n",
-        encode_text(&caption)
-    ))
+    let own = match stage.name {
+        programs::PACKAGE => process_picture().unwrap_or_default(),
+        _ => String::new(),
+    };
+    Some(figure(&svg, &caption) + &own)
+}
+
+/// What the process costs that a stage starts for each client, where that was measured.
+fn process_picture() -> Option<String> {
+    let run: process::Run = serde_json::from_str(&file("html/media/process.json")).ok()?;
+    let svg = file("html/media/process.svg");
+    let caption = staircase::caption(&run.builds)?;
+    (!svg.is_empty()).then(|| figure(&svg, &caption))
+}
+
+fn figure(svg: &str, caption: &str) -> String {
+    let caption = encode_text(caption);
+    format!("<figure>\n{svg}<figcaption>{caption}</figcaption>\n</figure>\n")
 }
 
 /// A room that changes.

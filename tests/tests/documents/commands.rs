@@ -30,7 +30,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What the commands need of the system.
-const PROGRAMS: [&str; 4] = ["curl", "git", "nc", "ps"];
+const PROGRAMS: [&str; 6] = ["cc", "curl", "git", "nc", "ps", "strace"];
 
 /// Why the commands cannot be run here.
 pub fn missing() -> Option<String> {
@@ -39,6 +39,12 @@ pub fn missing() -> Option<String> {
     }
     if let Some(name) = PROGRAMS.iter().find(|name| on_path(name).is_none()) {
         return Some(format!("`{name}` is not installed"));
+    }
+    // Containers may forbid to look into other processes (ptrace(2)).
+    let mut strace = Command::new("strace");
+    let traced = strace.args(["-c", "true"]).output();
+    if !traced.is_ok_and(|output| output.status.success()) {
+        return Some("`strace` is not permitted to trace".to_string());
     }
     let in_use = |port: &u16| TcpListener::bind(("127.0.0.1", *port)).is_err();
     let port = STAGES.iter().map(|stage| stage.port).find(in_use)?;
@@ -58,10 +64,17 @@ struct Reader<'a> {
     drifted: Vec<String>,
 }
 
+/// Where what is built goes: not into the copy, which would build all of it anew.
+fn target() -> PathBuf {
+    workspace::root().join("target/packages")
+}
+
 /// Runs a document in a copy of this workspace. The error names the line that drifted.
 pub fn run(document: &Document) -> Result<(), String> {
     let home = workspace::root().join("target/documents/http-lab");
-    copy_workspace(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+    copy_workspace(&home)
+        .and_then(|()| lead_to_binaries(&home))
+        .map_err(|error| format!("{}: {error}", home.display()))?;
     run_in(document, &home, LIMIT)
 }
 
@@ -70,7 +83,7 @@ pub fn run_in(document: &Document, home: &Path, limit: Duration) -> Result<(), S
     let mut reader = Reader {
         document,
         home: home.to_path_buf(),
-        target: workspace::root().join("target/packages"),
+        target: target(),
         limit,
         numbers: Numbers::default(),
         terminals: BTreeMap::new(),
@@ -271,6 +284,14 @@ fn copy_workspace(home: &Path) -> Result<(), String> {
         fs::copy(&source, &place).map_err(|error| error.to_string())?;
     }
     begin_history(home)
+}
+
+/// For a reader, what was built lies in `target/debug`.
+fn lead_to_binaries(home: &Path) -> Result<(), String> {
+    let place = home.join("target");
+    let led = fs::create_dir_all(&place)
+        .and_then(|()| std::os::unix::fs::symlink(target().join("debug"), place.join("debug")));
+    led.map_err(|error| error.to_string())
 }
 
 /// Readers have a clone: `git restore` takes back what an experiment has changed.

@@ -4,8 +4,8 @@
 //! compared. Every excerpt and every diff stands in the code, every edit is made, every check
 //! that is named exists, every link leads somewhere. What has drifted is named with its line.
 //!
-//! The commands need `curl`, `git`, `nc` and `ps`, the ports of the four stages, and what only
-//! Linux tells of processes. Without these they are reported as ignored; with
+//! The commands need `curl`, `git`, `nc`, `ps`, `cc` and `strace`, the ports of the four stages,
+//! and what only Linux tells of processes. Without these they are reported as ignored; with
 //! `LAB_DOCUMENTS=required` in the environment that is a failure.
 
 mod commands;

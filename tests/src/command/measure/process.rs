@@ -137,7 +137,8 @@ fn table(process: &Process) {
         .zip(process.noise());
     for ((cost, price), noise) in rows {
         let parts: Vec<&str> = cost.adds.iter().map(|part| part.words()).collect();
-        let share = format!("{:.0} %", price / whole * 100.0);
+        // No zero with a sign.
+        let share = format!("{} %", (price / whole * 100.0).round() as i32);
         anstream::println!(
             "{:<26} {:>8} {:>8} {share:>6} {:>9}  {}",
             parts.join(" + "),

@@ -63,6 +63,26 @@ pub fn sentence(processes: &[Process]) -> String {
     sentences.join(" ")
 }
 
+/// What to see in it, as far as it was measured: how much comes before the program's own work.
+pub fn caption(processes: &[Process]) -> Option<String> {
+    let before = |process: &&Process| {
+        let before = process.cost(Part::Rust)?.median;
+        Some((process.build, shown(before), shown(process.whole())))
+    };
+    let mut figures = drawn(processes)
+        .into_iter()
+        .filter_map(|process| before(&process));
+    let (_, before, whole) = figures.next()?;
+    let mut caption = format!(
+        "What one process of stage 2 costs, from its start to its end. Before the first line of \
+         the program's own, {before} of {whole} have gone by"
+    );
+    for (build, before, whole) in figures {
+        caption += &format!("; built {}, {before} of {whole}", build.words());
+    }
+    Some(caption + ".")
+}
+
 /// Draws those of which all was measured. The error says why there is no picture.
 pub fn draw(processes: &[Process]) -> Result<String, String> {
     let whole = drawn(processes);
