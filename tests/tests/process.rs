@@ -395,5 +395,4 @@ fn the_picture_at_hand_is_of_a_whole_run() {
         "{mend}"
     );
     run.builds.iter().for_each(is_consistent);
-    assert_eq!(run.machine.warning(), None, "{mend}");
 }
