@@ -212,6 +212,14 @@ fn bars(document: &Document, tone: Tone) -> Vec<Bar> {
     bars
 }
 
+fn tone(build: Build) -> Tone {
+    match build {
+        Build::Dynamic => GREEN,
+        Build::Static => AMBER,
+        Build::Musl => PINK,
+    }
+}
+
 /// Each bar begins where the one before has ended, is as long as its figure says, stands in
 /// the row of its part, and has its figure beside it; the last one is the whole.
 fn is_drawn_as_measured(svg: &str, processes: &[&Process]) {
@@ -240,12 +248,7 @@ fn is_drawn_as_measured(svg: &str, processes: &[&Process]) {
     assert!(zero.0 == 0.0 && last.0 > 0.0, "{ticks:?}");
     let place = |time: f64| zero.1 + time * (last.1 - zero.1) / last.0;
     for process in processes {
-        let tone = match process.build {
-            Build::Dynamic => GREEN,
-            Build::Static => AMBER,
-            Build::Musl => PINK,
-        };
-        let (bars, mut below) = (bars(&document, tone), 0.0);
+        let (bars, mut below) = (bars(&document, tone(process.build)), 0.0);
         assert_eq!(bars.len(), process.costs.len() + 2);
         let mut expected: Vec<(&str, f64, f64)> = Vec::new();
         for cost in &process.costs {
