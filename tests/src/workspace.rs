@@ -1,6 +1,6 @@
 //! The workspace: its stages, where they lie, and their binaries.
 
-use cargo_metadata::Message;
+use cargo_metadata::{Artifact, ArtifactProfile, Message};
 use std::collections::BTreeMap;
 use std::env;
 use std::io::{BufReader, Read};
@@ -128,8 +128,7 @@ pub fn build_package(name: &str, release: bool) -> Result<PathBuf, String> {
     if release {
         cargo.arg("--release");
     }
-    let binary = build(cargo)?.remove(name);
-    binary.ok_or_else(|| format!("the package `{name}` has no binary `{name}`"))
+    binary_of(cargo, name, release)
 }
 
 /// Builds one package in release for a target of Rust's, libc within it, and tells where its
@@ -143,38 +142,102 @@ pub fn build_static(name: &str, target: &str) -> Result<PathBuf, String> {
         .args(["--target", target, "--target-dir"])
         .arg(folder.join("static"))
         .env("RUSTFLAGS", "-C target-feature=+crt-static");
-    let binary = build(cargo)?.remove(name);
-    binary.ok_or_else(|| format!("the package `{name}` has no binary `{name}`"))
+    binary_of(cargo, name, true)
 }
 
-/// Runs Cargo to build, and collects the binaries that it made, by name. What the compiler
-/// says goes to standard error.
-fn build(mut cargo: Command) -> Result<BTreeMap<String, PathBuf>, String> {
+/// Runs Cargo to build a package, and tells where its binary is. What is called a release must
+/// be one: else what is measured would be the want of optimisation.
+fn binary_of(cargo: Command, name: &str, release: bool) -> Result<PathBuf, String> {
+    let found = build_all(cargo)?
+        .into_iter()
+        .find(|artifact| artifact.target.name == name);
+    let artifact = found.ok_or_else(|| format!("the package `{name}` has no binary `{name}`"))?;
+    match unlike_release(&artifact.profile).filter(|_| release) {
+        Some(why) => Err(format!(
+            "`cargo build --release` builds {name} {why}: see `[profile.release]` in Cargo.toml, \
+             and the variables CARGO_PROFILE_RELEASE_…"
+        )),
+        None => executable(artifact).ok_or_else(|| format!("`{name}` is no program")),
+    }
+}
+
+/// What a profile has of a debug build, if anything.
+fn unlike_release(profile: &ArtifactProfile) -> Option<&'static str> {
+    match (profile.opt_level.as_str(), profile.debug_assertions) {
+        ("0", _) => Some("without optimisation"),
+        (_, true) => Some("with debug assertions"),
+        _ => None,
+    }
+}
+
+/// Runs Cargo to build, and collects the binaries that it made, by name.
+fn build(cargo: Command) -> Result<BTreeMap<String, PathBuf>, String> {
+    Ok(by_name(build_all(cargo)?))
+}
+
+/// Runs Cargo to build, and collects the programs that it made. What the compiler says goes to
+/// standard error.
+fn build_all(mut cargo: Command) -> Result<Vec<Artifact>, String> {
     cargo.arg("--message-format=json-render-diagnostics");
     let mut cargo = cargo
         .spawn()
         .map_err(|error| format!("cannot start cargo: {error}"))?;
     let output = cargo.stdout.take().ok_or("cargo has no output")?;
-    let binaries = binaries(output);
+    let artifacts = artifacts(output);
     let status = cargo
         .wait()
         .map_err(|error| format!("cannot wait for cargo: {error}"))?;
     match status.success() {
-        true => Ok(binaries),
+        true => Ok(artifacts),
         false => Err("it does not build; the compiler's words stand above".to_string()),
     }
 }
 
 /// The binaries of which Cargo's messages tell, by name.
 pub fn binaries(messages: impl Read) -> BTreeMap<String, PathBuf> {
-    let mut binaries = BTreeMap::new();
-    for message in Message::parse_stream(BufReader::new(messages)) {
-        if let Ok(Message::CompilerArtifact(artifact)) = message
-            && !artifact.profile.test
-            && let Some(binary) = artifact.executable
-        {
-            binaries.insert(artifact.target.name, binary.into_std_path_buf());
-        }
+    by_name(artifacts(messages))
+}
+
+fn by_name(artifacts: Vec<Artifact>) -> BTreeMap<String, PathBuf> {
+    let named = |artifact: Artifact| Some((artifact.target.name.clone(), executable(artifact)?));
+    artifacts.into_iter().filter_map(named).collect()
+}
+
+fn executable(artifact: Artifact) -> Option<PathBuf> {
+    artifact.executable.map(|path| path.into_std_path_buf())
+}
+
+/// The programs of which Cargo's messages tell, but for those that are tests.
+fn artifacts(messages: impl Read) -> Vec<Artifact> {
+    let messages = Message::parse_stream(BufReader::new(messages));
+    let made = messages.filter_map(|message| match message {
+        Ok(Message::CompilerArtifact(artifact)) => Some(artifact),
+        _ => None,
+    });
+    made.filter(|artifact| !artifact.profile.test && artifact.executable.is_some())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What Cargo says of a program that it has built.
+    fn message(opt_level: &str, debug_assertions: bool) -> String {
+        format!(
+            r#"{{"reason":"compiler-artifact","package_id":"path+file:///x#0.1.0","manifest_path":"/x/Cargo.toml","target":{{"kind":["bin"],"crate_types":["bin"],"name":"x","src_path":"/x/src/main.rs","edition":"2024","doc":true,"doctest":false,"test":true}},"profile":{{"opt_level":"{opt_level}","debuginfo":0,"debug_assertions":{debug_assertions},"overflow_checks":false,"test":false}},"features":[],"filenames":["/x/target/release/x"],"executable":"/x/target/release/x","fresh":true}}"#
+        )
     }
-    binaries
+
+    #[test]
+    fn a_release_that_is_none_is_noticed() {
+        let why = |opt_level, debug_assertions| {
+            let artifacts = artifacts(message(opt_level, debug_assertions).as_bytes());
+            unlike_release(&artifacts[0].profile)
+        };
+        assert_eq!(why("3", false), None);
+        assert_eq!(why("s", false), None);
+        assert_eq!(why("0", false), Some("without optimisation"));
+        assert_eq!(why("3", true), Some("with debug assertions"));
+    }
 }
