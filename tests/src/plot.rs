@@ -88,6 +88,9 @@ pub fn finish(drawn: &str, id: &str, title: &str, description: &str) -> String {
     let mut dark = String::new();
     for tone in TONES {
         let (light, shade) = (tone.written(), hexadecimal(tone.dark));
+        if !rest.contains(&light) {
+            continue;
+        }
         for attribute in ["fill", "stroke"] {
             // Style sheets have the last word over attributes.
             dark += &format!("#{id} [{attribute}=\"{light}\"]{{{attribute}:{shade}}}\n");
