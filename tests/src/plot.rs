@@ -38,10 +38,11 @@ pub const ON: Tone = tone((0xff, 0xff, 0xff), (0x0d, 0x15, 0x19));
 /// Shades of data, each with a contrast of 3 to 1 and more with the page.
 pub const GREY: Tone = tone((0x6a, 0x7b, 0x87), (0x84, 0x96, 0xa2));
 pub const GREEN: Tone = tone((0x0a, 0x6b, 0x62), (0x5d, 0xd3, 0xc3));
+pub const BLUE: Tone = tone((0x3b, 0x4f, 0xb4), (0xa3, 0xb3, 0xff));
 pub const PINK: Tone = tone((0x9a, 0x2b, 0x6b), (0xf7, 0x9a, 0xcb));
 pub const AMBER: Tone = tone((0x8f, 0x4a, 0x00), (0xff, 0xb8, 0x5c));
 
-const TONES: [Tone; 8] = [INK, SOFT, LINE, ON, GREY, GREEN, PINK, AMBER];
+const TONES: [Tone; 9] = [INK, SOFT, LINE, ON, GREY, GREEN, BLUE, PINK, AMBER];
 
 const fn tone(light: (u8, u8, u8), dark: (u8, u8, u8)) -> Tone {
     Tone { light, dark }

@@ -119,8 +119,9 @@ impl Program {
         })
     }
 
-    /// The command that starts it, with nothing but what stands in front of its options.
-    fn command(&self) -> Command {
+    /// The command that starts it, with nothing but what stands in front of its options; what
+    /// it writes goes into pipes.
+    pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env_clear();
         let kept = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));

@@ -244,10 +244,10 @@ fn what_cannot_be_measured_is_said_at_once() {
     let folder = ["measure", "waterfall", "--output", "/proc/x"];
     lab(&folder).assert().code(3).stderr(contains("/proc/x"));
     lab(&["measure", "waterfall", "5"]).assert().code(2);
-    lab(&["measure"])
+    lab(&["measure", "nothing"])
         .assert()
         .code(2)
-        .stderr(contains("waterfall"));
+        .stderr(contains("nothing"));
 }
 
 /// What the command writes to standard output, in that workspace.

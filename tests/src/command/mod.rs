@@ -81,9 +81,16 @@ enum Command {
     },
     /// Run the suites again and again on a busy machine: their verdicts must never differ.
     Soak(soak::Options),
-    /// Measure the stages, and draw what was seen.
-    #[command(subcommand)]
-    Measure(measure::Kind),
+    /// Measure how fast the stages are, beside other servers, and draw what was seen.
+    ///
+    /// Without a command: builds in release, and starts the stages and whatever nginx, lighttpd,
+    /// busybox httpd and python3 there are; lets 1, 8, 64 and 256 clients ask each for the same
+    /// page of 4 KiB, in rounds that interleave; measures their memory; then shows a table, and
+    /// writes speed.json, throughput.svg, memory.svg, and the waterfall of the stages.
+    ///
+    /// Exit code: 0, all was measured; 1, a server failed under load; 2, wrong usage; 3, trouble,
+    /// such as no load generator.
+    Measure(measure::Options),
     /// Pack the suite for a course's automation.
     #[command(subcommand)]
     Package(package::Kind),
@@ -126,7 +133,7 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Fault(options)) => fault::fault(&options),
         Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),
         Some(Command::Soak(options)) => soak::soak(&options),
-        Some(Command::Measure(kind)) => measure::measure(&kind),
+        Some(Command::Measure(options)) => measure::measure(&options),
         Some(Command::Package(kind)) => package::pack(&kind),
     };
     outcome.unwrap_or_else(|error| {

@@ -1,10 +1,12 @@
 //! Measuring: what the lessons say of speed and of waiting comes from here, from real runs.
 //!
+//! - [`speed`] is how fast each server is, and how much memory it takes.
 //! - [`process`] is what a process costs, part by part.
 //! - [`waterfall`] is what eight clients live through, one of them stalled.
 //! - Here is what any measurement needs: the programs, and what to know of the machine.
 
 pub mod process;
+pub mod speed;
 pub mod waterfall;
 
 use crate::program::Program;

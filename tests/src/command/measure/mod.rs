@@ -2,6 +2,7 @@
 //! of it: figures as JSON, pictures as SVG, and a table for the terminal.
 
 mod process;
+mod speed;
 mod waterfall;
 
 use crate::measure::{self, Machine};
@@ -9,15 +10,24 @@ use crate::paint::{DIM, YELLOW, paint};
 use crate::program::Program;
 use crate::report::write_whole;
 use crate::workspace;
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// What can be measured.
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Options {
+    #[command(subcommand)]
+    kind: Option<Kind>,
+    #[command(flatten)]
+    speed: speed::Options,
+}
+
+/// What else can be measured.
 #[derive(Subcommand)]
-pub enum Kind {
+enum Kind {
     /// Who waits for whom: eight clients, one of them stalled. A picture a stage.
     Waterfall(waterfall::Options),
     /// Where the time of one process of stage 2 goes: kernel, libc, linker, Rust, regex, file.
@@ -25,10 +35,11 @@ pub enum Kind {
 }
 
 /// Measures what is asked for.
-pub fn measure(kind: &Kind) -> Result<ExitCode, String> {
-    match kind {
-        Kind::Waterfall(options) => waterfall::waterfall(options),
-        Kind::Process(options) => process::process(options),
+pub fn measure(options: &Options) -> Result<ExitCode, String> {
+    match &options.kind {
+        None => speed::speed(&options.speed),
+        Some(Kind::Waterfall(options)) => waterfall::waterfall(options),
+        Some(Kind::Process(options)) => process::process(options),
     }
 }
 
@@ -71,7 +82,6 @@ fn write_down(
 ) -> Result<(), String> {
     let figures = serde_json::to_string_pretty(figures).map_err(|error| error.to_string())?;
     files.push((name.to_string(), figures + "\n"));
-    anstream::println!();
     for (name, content) in files {
         let path = folder.join(name);
         write_whole(&path, content.as_bytes())

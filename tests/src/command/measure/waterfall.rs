@@ -42,11 +42,13 @@ pub fn waterfall(options: &Options) -> Result<ExitCode, String> {
     let run = run(options.timeout, machine, &stages, &programs)?;
     ending::sweep();
     run.stages.iter().for_each(show);
+    anstream::println!();
     super::write_down(&folder, pictures(&run)?, "waterfall.json", &run)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn run(
+/// Measures these stages.
+pub fn run(
     timeout: u32,
     machine: Machine,
     stages: &[&Stage],
@@ -107,7 +109,7 @@ fn line(visit: &Visit) -> String {
 }
 
 /// The pictures of a run, by file name, all with the same axis.
-fn pictures(run: &Run) -> Result<Vec<(String, String)>, String> {
+pub fn pictures(run: &Run) -> Result<Vec<(String, String)>, String> {
     let span = picture::span(&run.stages);
     let draw = |stage: &Waterfall| {
         let name = format!("waterfall-{}.svg", stage.stage);
