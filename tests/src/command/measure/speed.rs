@@ -16,6 +16,7 @@ use crate::system;
 use crate::workspace::{self, STAGES, Stage};
 use clap::Args;
 use indicatif::ProgressStyle;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -235,14 +236,20 @@ fn run(
     run
 }
 
-/// Writes pictures and figures.
+/// Writes pictures and figures. A picture of an earlier run that this one has no figures for
+/// does not stay beside them.
 fn write_down(folder: &Path, run: &Run) -> Result<(), String> {
     let mut files = Vec::new();
     for (name, drawn) in [
         ("throughput.svg", picture::throughput(run)?),
         ("memory.svg", picture::memory(run)?),
     ] {
-        files.extend(drawn.map(|drawn| (name.to_string(), drawn)));
+        match drawn {
+            Some(drawn) => files.push((name.to_string(), drawn)),
+            None => {
+                let _ = fs::remove_file(folder.join(name));
+            }
+        }
     }
     super::write_down(folder, files, "speed.json", run)
 }

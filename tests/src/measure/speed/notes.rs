@@ -161,6 +161,10 @@ fn noise(run: &Run) -> String {
     spreads.sort_by(|one, other| one.0.total_cmp(&other.0));
     let middle = spreads.get(spreads.len() / 2);
     let (Some(middle), Some((most, name, clients))) = (middle, spreads.last()) else {
+        let mut cells = run.servers.iter().flat_map(|server| &server.cells);
+        if cells.all(|cell| cell.rounds.is_empty()) {
+            return String::new();
+        }
         let words = "With one round, nobody knows how far rounds differ: give `--rounds`.\n";
         return paint(YELLOW, words);
     };

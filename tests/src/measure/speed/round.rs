@@ -14,8 +14,8 @@ const DYING: Duration = Duration::from_millis(500);
 
 /// How long the generator goes at a server before it is measured.
 const WARMING: Duration = Duration::from_secs(1);
-/// And how many requests that are at least.
-const WARM: u64 = 32;
+/// And how many requests that are at least: `hey` tells no percentile of fewer than a hundred.
+const WARM: u64 = 128;
 
 /// A round is not shorter than this: percentiles of fewer requests mean nothing.
 const FEWEST: u64 = 200;

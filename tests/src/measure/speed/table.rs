@@ -195,9 +195,9 @@ fn large(run: &Run) -> String {
 }
 
 fn per_connection(memory: &Memory) -> String {
-    memory
-        .per_connection()
-        .map_or(none(), |bytes| format!("{:.1}", bytes / 1024.0))
+    // Parts of shared pages change with what else runs: less than nothing is nothing.
+    let shown = |bytes: f64| format!("{:.1}", bytes.max(0.0) / 1024.0);
+    memory.per_connection().map_or(none(), shown)
 }
 
 /// A figure that needs a word, which stands below.
