@@ -277,7 +277,8 @@ fn is_well_made(svg: &str, id: &str, run: &Run) {
 fn extent(node: Node, text: &str) -> (f64, f64, f64, f64) {
     let title = number(node, "y") < 60.0;
     let high = f64::from(if title { TITLE } else { LABEL });
-    let wide = f64::from(width(text)) * high / f64::from(LABEL);
+    // Some systems have wide letters.
+    let wide = 1.1 * f64::from(width(text)) * high / f64::from(LABEL);
     let (x, y) = (number(node, "x"), number(node, "y"));
     let left = match node.attribute("text-anchor") {
         Some("end") => x - wide,

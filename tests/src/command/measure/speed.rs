@@ -103,6 +103,9 @@ pub fn speed(options: &Options) -> Result<ExitCode, String> {
              out of its times",
         );
     }
+    if options.quick {
+        say("--quick leaves out what a file of 1 GiB takes of memory");
+    }
     let (name, reason) = (generator.kind.name(), &generator.reason);
     say(&format!("the load comes from {name}: {reason}"));
     let folder = super::output_folder(options.output.as_deref())?;

@@ -50,7 +50,8 @@ impl Picture<'_> {
     /// Where the axes end: there is room for the longest name.
     fn right(&self) -> i32 {
         let names = self.lines.iter().map(|line| width(&line.server.name));
-        SIZE.0 as i32 - BESIDE - MARKER - names.max().unwrap_or(0)
+        // Some systems have wide letters.
+        SIZE.0 as i32 - BESIDE - MARKER - names.max().unwrap_or(0) * 9 / 8
     }
 
     /// The place of a point within the axes.
