@@ -7,6 +7,8 @@ use crate::measure::speed::peer::{Peer, Place};
 use crate::program::Program;
 use crate::site::{File as Page, Site};
 use memchr::memmem;
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -22,6 +24,9 @@ pub const TELLING: Duration = Duration::from_secs(10);
 
 /// How long an answer may take while nobody else asks.
 const ANSWERING: Duration = Duration::from_secs(10);
+
+/// More children than any server here has.
+const MOST_CHILDREN: usize = 2000;
 
 /// How much of the end of a log is looked at, in bytes, and how many lines are told.
 const END: u64 = 4096;
@@ -267,6 +272,16 @@ impl Drop for Running {
         // belong to anybody else.
         drop(self.group.take());
         let _ = self.child.wait();
+        // Its children are ours by adoption: thousands of zombies would slow down each look at
+        // all processes.
+        let group = Pid::from_raw(-self.leader());
+        for _ in 0..MOST_CHILDREN {
+            match waitpid(group, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::StillAlive) => thread::sleep(Duration::from_millis(1)),
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
     }
 }
 
