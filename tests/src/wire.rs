@@ -117,6 +117,12 @@ impl Client {
         std::thread::sleep(Duration::from_millis(1));
     }
 
+    /// From now on the system keeps little of what comes and is not read: some kilobytes.
+    pub fn take_little(&self) -> Result<(), Trouble> {
+        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, 4096)
+            .map_err(|error| Trouble::Broken(error.to_string()))
+    }
+
     /// Says that nothing more will be sent; the answer can still come.
     pub fn finish_sending(&self) {
         let _ = self.stream.shutdown(Shutdown::Write);
