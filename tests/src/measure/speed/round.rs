@@ -20,8 +20,8 @@ const WARM: u64 = 128;
 /// A round is not shorter than this: percentiles of fewer requests mean nothing.
 const FEWEST: u64 = 200;
 
-/// No bound: connections that are kept use up no ports.
-const ENDLESS: u64 = 10_000_000;
+/// More requests a second than a generator can make: no bound but the time.
+const ENDLESS: f64 = 100_000.0;
 
 /// What all rounds have in common.
 pub struct Setting<'a> {
@@ -81,9 +81,12 @@ impl Setting<'_> {
             time: WARMING,
             keep_alive: self.plan.keep_alive,
         };
+        let before = kernel::fading_ports();
         let (warm, _) = self.generator.drive(&warming, folder)?;
+        let used_up = kernel::fading_ports().zip(before);
+        let used_up = used_up.map(|(after, before)| after.saturating_sub(before) as u64);
         let order = Order {
-            requests: self.requests(&warm, clients),
+            requests: self.requests(&warm, used_up, clients),
             time: self.plan.time,
             ..warming
         };
@@ -110,11 +113,14 @@ impl Setting<'_> {
     }
 
     /// How many requests a round is. `ab` watches the time by itself, in whole seconds;
-    /// otherwise it is what will take about that time.
-    fn requests(&self, warm: &Load, clients: u32) -> u64 {
+    /// otherwise it is what will take about that time. Only a server that leaves it to its
+    /// clients to close uses up their ports, and so needs a bound; with a bound, a generator
+    /// waits for the last of its clients, who may have come to a full backlog.
+    fn requests(&self, warm: &Load, used_up: Option<u64>, clients: u32) -> u64 {
         let (time, kind) = (self.plan.time, self.generator.kind);
-        let most = match self.plan.keep_alive {
-            true => ENDLESS,
+        let spares_ports = used_up.is_some_and(|ports| ports < warm.answered / 2);
+        let most = match self.plan.keep_alive || spares_ports {
+            true => (ENDLESS * time.as_secs_f64()) as u64,
             false => self.requests,
         };
         if kind == Kind::Ab && time >= Duration::from_secs(1) {

@@ -23,7 +23,8 @@ pub struct Run {
     pub generator: Generator,
     pub keep_alive: bool,
     pub rounds: u32,
-    /// A round ends after so many seconds or requests.
+    /// A round ends after so many seconds, or so many requests where the server leaves it to its
+    /// clients to close, which uses up their ports.
     pub seconds: f64,
     pub requests: u64,
     /// The page that is asked for, in bytes.
