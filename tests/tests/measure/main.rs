@@ -19,7 +19,7 @@ use std::process::ExitCode;
 type Run = fn() -> Result<(), Failed>;
 
 /// Those that need nothing else.
-const ALONE: [(&str, Run); 9] = [
+const ALONE: [(&str, Run); 10] = [
     ("ab-is-understood", captured::ab),
     ("hey-is-understood", captured::hey),
     ("rounds-are-summed-up", pictures::rounds_are_summed_up),
@@ -29,6 +29,7 @@ const ALONE: [(&str, Run); 9] = [
     ),
     ("throughput-is-drawn-as-measured", pictures::throughput),
     ("memory-is-drawn-as-measured", pictures::memory),
+    ("pictures-at-hand-are-of-a-whole-run", pictures::at_hand),
     (
         "a-kept-connection-is-noticed",
         runs::a_kept_connection_is_noticed,

@@ -5,11 +5,14 @@ use lab::measure::speed::generator::{Generator, Kind};
 use lab::measure::speed::memory::{Idle, Memory};
 use lab::measure::speed::run::{Cell, Incident, Round, Run, SCHEMA, Server, What};
 use lab::measure::speed::server::Origin;
-use lab::measure::speed::{CLIENTS, picture};
+use lab::measure::speed::table::whole;
+use lab::measure::speed::{CLIENTS, MAIN, picture};
 use lab::plot::{AMBER, BLUE, GREEN, GREY, INK, LABEL, PINK, TITLE, Tone, width};
+use lab::workspace::{self, STAGES};
 use libtest_mimic::Failed;
 use roxmltree::{Document, Node};
 use std::collections::BTreeSet;
+use std::fs;
 
 fn round(round: u32, rate: f64) -> Round {
     Round {
@@ -286,4 +289,51 @@ fn extent(node: Node, text: &str) -> (f64, f64, f64, f64) {
         _ => x,
     };
     (left, y - high / 2.0, left + wide, y + high / 2.0)
+}
+
+/// The rows of the table in the lessons, of the run whose pictures are shown there.
+fn rows_of(run: &Run) -> Vec<String> {
+    let row = |server: &Server| {
+        let of = run.cell(server, MAIN).unwrap();
+        let memory = server.memory.as_ref().unwrap();
+        let each = memory.per_connection().unwrap().max(0.0);
+        let each = match each {
+            ..1024.0 => format!("{each:.0} bytes"),
+            _ => format!("{:.0} KiB", each / 1024.0),
+        };
+        let processor = of.processor.map(|time| format!("{time:.0} µs"));
+        let (rate, p99, rest) = (
+            whole(of.rate),
+            of.p99,
+            memory.at_rest() as f64 / 1_048_576.0,
+        );
+        let processor = processor.unwrap_or("not known".to_string());
+        let name = &server.name;
+        format!("| {name} | {rate} | {p99:.1} ms | {processor} | {rest:.1} MiB | {each} |")
+    };
+    run.servers.iter().map(row).collect()
+}
+
+/// What the lessons and the site show is of a whole run, and is what was measured in it.
+pub fn at_hand() -> Result<(), Failed> {
+    let read = |name: &str| fs::read_to_string(workspace::root().join(name)).unwrap();
+    let run: Run = serde_json::from_str(&read("html/media/speed.json")).unwrap();
+    let mend = "renew them: cargo lab measure --output html/media";
+    assert_eq!(run.schema, SCHEMA);
+    assert!(run.went_well(), "{:?}; {mend}", run.incidents);
+    for stage in &STAGES {
+        let there = |server: &&Server| server.name == stage.name;
+        assert!(run.servers.iter().any(|server| there(&server)), "{mend}");
+    }
+    let drawn = [picture::throughput(&run)?, picture::memory(&run)?];
+    let kept = ["html/media/throughput.svg", "html/media/memory.svg"].map(|name| Some(read(name)));
+    assert!(kept == drawn, "{mend}");
+    let lessons = read("LESSONS.md");
+    let rows = rows_of(&run);
+    assert!(
+        lessons.contains(&rows.join("\n")),
+        "the table in LESSONS.md should have these rows:\n{}",
+        rows.join("\n")
+    );
+    Ok(())
 }

@@ -68,6 +68,7 @@ pub fn process(options: &Options) -> Result<ExitCode, String> {
     ending::sweep();
     show(&run);
     let picture = ("process.svg".to_string(), picture::draw(&run.builds)?);
+    anstream::println!();
     super::write_down(&folder, vec![picture], "process.json", &run)?;
     Ok(ExitCode::SUCCESS)
 }
