@@ -8,6 +8,8 @@ use crate::system;
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, waitpid};
 use nix::unistd::Pid;
+use rustix::io::Errno;
+use rustix::process::{WaitId, WaitIdOptions, waitid};
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::os::unix::process::CommandExt;
@@ -129,6 +131,23 @@ impl Drop for Group {
 fn kill_group(group: i32) {
     // It may have ended by itself.
     let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+}
+
+/// Whether a child has ended. Nobody has asked how, and so its id belongs to nobody else yet.
+pub fn has_ended(child: &Child) -> bool {
+    !matches!(end_of(child, WaitIdOptions::NOHANG), Ok(None))
+}
+
+/// Waits for the end of a child, and does not ask how it ended.
+pub fn wait_for_end(child: &Child) {
+    while end_of(child, WaitIdOptions::empty()) == Err(Errno::INTR) {}
+}
+
+/// waitid(2), which leaves what it tells to be asked for again.
+fn end_of(child: &Child, more: WaitIdOptions) -> Result<Option<()>, Errno> {
+    let pid = rustix::process::Pid::from_raw(child.id().cast_signed()).ok_or(Errno::CHILD)?;
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | more;
+    waitid(WaitId::Pid(pid), options).map(|status| status.map(drop))
 }
 
 /// Does something while no process is started: a program that is being written could not be

@@ -141,6 +141,8 @@ pub fn build_static(name: &str, target: &str) -> Result<PathBuf, String> {
         .args(["build", "--quiet", "--release", "--package", name])
         .args(["--target", target, "--target-dir"])
         .arg(folder.join("static"))
+        // This one would have the last word over the other.
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
         .env("RUSTFLAGS", "-C target-feature=+crt-static");
     binary_of(cargo, name, true)
 }

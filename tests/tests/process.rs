@@ -141,7 +141,7 @@ fn a_picture_shows_the_figures_of_all_builds() {
         assert!(description.contains(&shown(process.whole())));
     }
     let caption = picture::caption(&processes).unwrap();
-    assert!(caption.contains("400 µs of 1440 µs"), "{caption}");
+    assert!(caption.contains("400 µs of these 1440 µs"), "{caption}");
     assert!(
         caption.ends_with("; built static, with musl, 42 µs of 196 µs."),
         "{caption}"

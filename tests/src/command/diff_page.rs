@@ -223,14 +223,15 @@ fn costs() -> String {
 }
 
 const THROUGHPUT: &str = "Requests a second for a page of 4 KiB, a connection for each request. Among \
-quick clients stage 1 is ahead of all other stages, since it hands nothing over. Its bound is one \
-processor; and one silent client, above, brings it to 0. Stage 2 pays for a process each time, stage 3 \
+quick clients stage 1 is ahead of all other stages, since it hands nothing over. Its bound would be \
+one processor; here the program that plays the clients reached its own first. And one silent client, \
+above, brings it to 0 until its timeout. Stage 2 pays for a process each time, stage 3 \
 for a thread, which is several times cheaper. Stage 4 does more than stage 3 for hardly more. In grey, \
 servers for real use: nginx and lighttpd wait for no client, and start nothing for one.";
 
 const MEMORY: &str = "Memory with 0 to 100 connections that say nothing; the axis is logarithmic. A \
-process for each takes some ten times as much as a thread. One loop for all, as in nginx and lighttpd, \
-hardly notices them. Stage 1 is flat since it has taken on one: the others wait in the kernel, whose \
+process of stage 2 takes ten times as much as a thread; one of busybox, only forked, three times. A \
+loop for many, as in nginx and lighttpd, hardly notices them. Stage 1 is flat since it has taken on one: the others wait in the kernel, whose \
 memory does not count here.";
 
 fn figure(svg: &str, caption: &str) -> String {

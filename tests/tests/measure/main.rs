@@ -19,7 +19,7 @@ use std::process::ExitCode;
 type Run = fn() -> Result<(), Failed>;
 
 /// Those that need nothing else.
-const ALONE: [(&str, Run); 10] = [
+const ALONE: [(&str, Run); 11] = [
     ("ab-is-understood", captured::ab),
     ("hey-is-understood", captured::hey),
     ("rounds-are-summed-up", pictures::rounds_are_summed_up),
@@ -29,6 +29,10 @@ const ALONE: [(&str, Run); 10] = [
     ),
     ("throughput-is-drawn-as-measured", pictures::throughput),
     ("memory-is-drawn-as-measured", pictures::memory),
+    (
+        "sentences-fit-the-figures",
+        pictures::sentences_fit_the_figures,
+    ),
     ("pictures-at-hand-are-of-a-whole-run", pictures::at_hand),
     (
         "a-kept-connection-is-noticed",

@@ -5,7 +5,7 @@ use lab::measure::speed::generator::{Generator, Kind};
 use lab::measure::speed::memory::{Idle, Memory};
 use lab::measure::speed::run::{Cell, Incident, Round, Run, SCHEMA, Server, What};
 use lab::measure::speed::server::Origin;
-use lab::measure::speed::table::whole;
+use lab::measure::speed::table::{self, whole};
 use lab::measure::speed::{CLIENTS, MAIN, picture};
 use lab::plot::{AMBER, BLUE, GREEN, GREY, INK, LABEL, PINK, TITLE, Tone, width};
 use lab::workspace::{self, STAGES};
@@ -291,6 +291,51 @@ fn extent(node: Node, text: &str) -> (f64, f64, f64, f64) {
     (left, y - high / 2.0, left + wide, y + high / 2.0)
 }
 
+/// What is said below the tables is said of whom it is true, and of nobody else.
+pub fn sentences_fit_the_figures() -> Result<(), Failed> {
+    let mut run = run();
+    for cell in run.servers.iter_mut().flat_map(|server| &mut server.cells) {
+        for round in &mut cell.rounds {
+            // All clients are served all the time.
+            round.mean = f64::from(cell.clients) / round.rate * 1000.0;
+            round.generator = Some(0.5);
+        }
+    }
+    let said = |run: &Run| table::all(run);
+    let words = [
+        "the limit, with",
+        "let in",
+        "taken on",
+        "had closed",
+        "Nobody keeps",
+    ];
+    for words in words {
+        assert!(!said(&run).contains(words), "{words}: {}", said(&run));
+    }
+    let [one, other, ..] = &mut run.servers[..] else {
+        return Err("there are too few servers".into());
+    };
+    one.cells[1].rounds[0].generator = Some(0.95);
+    one.cells[3].rounds[0].mean /= 2.0;
+    let last =
+        |server: &'_ Server| server.memory.as_ref().map_or(0, |memory| memory.idle.len()) - 1;
+    let (of_one, of_other) = (last(one), last(other));
+    one.memory.as_mut().ok_or("no memory")?.idle[of_one].accepted = 1;
+    other.memory.as_mut().ok_or("no memory")?.idle[of_other].open = 95;
+    other.cells[0].rounds[0].processor = None;
+    let (one, other) = (one.name.clone(), other.name.clone());
+    for sentence in [
+        format!("the limit, with: {one} (8) clients"),
+        format!("a backlog was short: {one} (128 of 256) were"),
+        format!("{one} had taken on 1 of 100 idle"),
+        format!("{other} had closed 5 of 100 idle"),
+        format!("of what {other} started"),
+    ] {
+        assert!(said(&run).contains(&sentence), "{sentence}: {}", said(&run));
+    }
+    Ok(())
+}
+
 /// The rows of the table in the lessons, of the run whose pictures are shown there.
 fn rows_of(run: &Run) -> Vec<String> {
     let row = |server: &Server| {
@@ -321,6 +366,8 @@ pub fn at_hand() -> Result<(), Failed> {
     let mend = "renew them: cargo lab measure --output html/media";
     assert_eq!(run.schema, SCHEMA);
     assert!(run.went_well(), "{:?}; {mend}", run.incidents);
+    let whole_run = run.rounds >= 5 && run.seconds >= 1.0 && !run.keep_alive;
+    assert!(whole_run && run.servers.len() == 8, "{mend}");
     for stage in &STAGES {
         let there = |server: &&Server| server.name == stage.name;
         assert!(run.servers.iter().any(|server| there(&server)), "{mend}");

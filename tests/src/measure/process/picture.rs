@@ -74,8 +74,8 @@ pub fn caption(processes: &[Process]) -> Option<String> {
         .filter_map(|process| before(&process));
     let (_, before, whole) = figures.next()?;
     let mut caption = format!(
-        "What one process of stage 2 costs, from its start to its end. Before the first line of \
-         the program's own, {before} of {whole} have gone by"
+        "What one process of stage 2 costs, from its start to its end. An empty program in Rust \
+         takes {before} of these {whole}"
     );
     for (build, before, whole) in figures {
         caption += &format!("; built {}, {before} of {whole}", build.words());

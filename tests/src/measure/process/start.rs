@@ -2,7 +2,7 @@
 //! has done what its step is about.
 
 use super::Step;
-use crate::ending::Group;
+use crate::ending::{self, Group};
 use crate::wire::Answer;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
@@ -69,9 +69,11 @@ impl Step {
         let begin = Instant::now();
         let (mut child, group) = Group::start(&mut command).map_err(|error| self.wrong(error))?;
         running.set(Some(group));
-        let status = child.wait().map_err(|error| self.wrong(error))?;
+        ending::wait_for_end(&child);
         let time = begin.elapsed();
+        // Its group goes before anybody has asked how it ended: until then its id is its own.
         running.set(None);
+        let status = child.wait().map_err(|error| self.wrong(error))?;
         // Our copy of its socket: only without it does the client see the end.
         drop(command);
         self.must_have_ended_well(status, time)?;

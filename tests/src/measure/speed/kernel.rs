@@ -160,15 +160,30 @@ mod linux {
     /// keeps all of its own on its one port, where they are in nobody's way.
     pub fn fading_ports() -> Option<usize> {
         let table = fs::read_to_string("/proc/net/tcp").ok()?;
-        let mut ports = BTreeSet::new();
-        for line in table.lines().skip(1) {
-            let mut words = line.split_ascii_whitespace().skip(1);
-            let (local, state) = (words.next()?, words.nth(1)?);
-            if state == "06" {
-                ports.insert(local.rsplit(':').next()?);
-            }
-        }
+        let ports: BTreeSet<&str> = fading(&table).map(|(local, _)| local).collect();
         Some(ports.len())
+    }
+
+    /// How many of them are those of clients of the server at that port.
+    pub fn fading_clients(server: u16) -> Option<usize> {
+        let table = fs::read_to_string("/proc/net/tcp").ok()?;
+        let server = format!("{server:04X}");
+        Some(
+            fading(&table)
+                .filter(|(_, remote)| *remote == server)
+                .count(),
+        )
+    }
+
+    /// The ports of closed connections, this side's and the other's, as they stand in the table.
+    fn fading(table: &str) -> impl Iterator<Item = (&str, &str)> {
+        table.lines().skip(1).filter_map(|line| {
+            let mut words = line.split_ascii_whitespace().skip(1);
+            let (local, remote, state) = (words.next()?, words.next()?, words.next()?);
+            let port = |address: &'_ str| address.rfind(':').map(|colon| colon + 1);
+            let (local, remote) = (&local[port(local)?..], &remote[port(remote)?..]);
+            (state == "06").then_some((local, remote))
+        })
     }
 }
 
@@ -206,6 +221,10 @@ mod elsewhere {
     }
 
     pub fn fading_ports() -> Option<usize> {
+        None
+    }
+
+    pub fn fading_clients(_server: u16) -> Option<usize> {
         None
     }
 }

@@ -60,11 +60,21 @@ impl Memory {
         self.idle.first().map_or(0, |idle| idle.bytes)
     }
 
-    /// What a silent connection adds, in bytes: the mean of all.
+    /// What a silent connection adds, in bytes: the mean of all. `None` where the server has
+    /// closed some.
     pub fn per_connection(&self) -> Option<f64> {
         let last = self.idle.last().filter(|last| last.connections > 0)?;
+        if self.closed() > 0 {
+            return None;
+        }
         let more = last.bytes as f64 - self.at_rest() as f64;
         Some(more / last.connections as f64)
+    }
+
+    /// How many silent connections the server has closed.
+    pub fn closed(&self) -> usize {
+        let last = self.idle.last();
+        last.map_or(0, |last| last.connections.saturating_sub(last.open))
     }
 
     /// How many silent connections were opened in all, and how many of them it took on.

@@ -22,7 +22,7 @@ use crate::site::{File, Site};
 use generator::Generator;
 use memory::Large;
 use round::Setting;
-use run::{Cell, Incident, Round, Run, SCHEMA, Server};
+use run::{Cell, Incident, Round, Run, SCHEMA, Server, What};
 use server::{Contender, Origin};
 use std::time::{Duration, Instant};
 
@@ -182,7 +182,13 @@ fn in_rounds(setting: &Setting, contenders: &[Contender], run: &mut Run, tell: T
                     "{}: {clients_of}, {of}",
                     contender.name
                 )));
-                if server.closes || unfit.contains(&contender.name) {
+                // One round that hangs costs more than all others.
+                let hung = |incident: &Incident| {
+                    let of = (incident.server.as_str(), incident.clients, incident.what);
+                    of == (contender.name.as_str(), Some(*clients), What::GeneratorHung)
+                };
+                let hung = run.incidents.iter().any(hung);
+                if server.closes || hung || unfit.contains(&contender.name) {
                     continue;
                 }
                 match setting.round(contender, *clients) {

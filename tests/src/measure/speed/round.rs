@@ -81,10 +81,9 @@ impl Setting<'_> {
             time: WARMING,
             keep_alive: self.plan.keep_alive,
         };
-        let before = kernel::fading_ports();
         let (warm, _) = self.generator.drive(&warming, folder)?;
-        let used_up = kernel::fading_ports().zip(before);
-        let used_up = used_up.map(|(after, before)| after.saturating_sub(before) as u64);
+        // Its port is new: all of these are of this moment.
+        let used_up = kernel::fading_clients(running.address.port());
         let order = Order {
             requests: self.requests(&warm, used_up, clients),
             time: self.plan.time,
@@ -116,9 +115,9 @@ impl Setting<'_> {
     /// otherwise it is what will take about that time. Only a server that leaves it to its
     /// clients to close uses up their ports, and so needs a bound; with a bound, a generator
     /// waits for the last of its clients, who may have come to a full backlog.
-    fn requests(&self, warm: &Load, used_up: Option<u64>, clients: u32) -> u64 {
+    fn requests(&self, warm: &Load, used_up: Option<usize>, clients: u32) -> u64 {
         let (time, kind) = (self.plan.time, self.generator.kind);
-        let spares_ports = used_up.is_some_and(|ports| ports < warm.answered / 2);
+        let spares_ports = used_up.is_some_and(|ports| (ports as u64) < warm.answered / 2);
         let most = match self.plan.keep_alive || spares_ports {
             true => (ENDLESS * time.as_secs_f64()) as u64,
             false => self.requests,

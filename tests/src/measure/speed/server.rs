@@ -1,7 +1,7 @@
 //! A server that is measured: one of the lab's, a student's, or a peer; and how it runs.
 
 use crate::bench::STARTING;
-use crate::ending::{Folder, Group};
+use crate::ending::{self, Folder, Group};
 use crate::measure::speed::generator::Kind;
 use crate::measure::speed::peer::{Peer, Place};
 use crate::program::Program;
@@ -24,6 +24,9 @@ pub const TELLING: Duration = Duration::from_secs(10);
 
 /// How long an answer may take while nobody else asks.
 const ANSWERING: Duration = Duration::from_secs(10);
+
+/// More bytes than any right answer here has.
+const MOST_ANSWER: usize = 256 * 1024;
 
 /// More children than any server here has.
 const MOST_CHILDREN: usize = 2000;
@@ -168,9 +171,14 @@ impl Running {
         self.child.id().cast_signed()
     }
 
-    /// How it ended, if it has.
+    /// How it ended, if it has. What it has left behind ends then as well.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().ok().flatten()
+        if !ending::has_ended(&self.child) {
+            return None;
+        }
+        // Only then is it waited for, and its id free for others.
+        drop(self.group.take());
+        self.child.wait().ok()
     }
 
     /// The same, of one that may be about to end.
@@ -207,8 +215,8 @@ impl Running {
         let head = format!("GET {} {}\r\n", page.target(), generator.speaks());
         let request = format!("{head}Host: {}\r\nConnection: close\r\n\r\n", self.address);
         let mut answer = Vec::new();
-        let asked =
-            { stream.write_all(request.as_bytes()) }.and_then(|()| stream.read_to_end(&mut answer));
+        let asked = { stream.write_all(request.as_bytes()) }
+            .and_then(|()| read_to(&mut stream, &mut answer, |_| false));
         let line = answer.split(|byte| *byte == b'\n').next().unwrap_or(&[]);
         let line = plain(&String::from_utf8_lossy(line));
         if let Err(error) = asked {
@@ -241,14 +249,9 @@ impl Running {
             );
             stream.write_all(request.as_bytes())?;
             let mut answer = Vec::new();
-            let mut part = [0; 8192];
-            while !answer.ends_with(&page.content) {
-                match stream.read(&mut part)? {
-                    0 => return Ok(false),
-                    length => answer.extend_from_slice(&part[..length]),
-                }
-            }
-            Ok(true)
+            let whole = |answer: &[u8]| answer.ends_with(&page.content);
+            read_to(stream, &mut answer, whole)?;
+            Ok(whole(&answer))
         };
         let twice = || -> io::Result<bool> {
             let mut stream = self.connect()?;
@@ -283,6 +286,29 @@ impl Drop for Running {
             }
         }
     }
+}
+
+/// Reads until it is enough, the connection ends, or more has come than any page here has. All
+/// of it has its bound, and not each read alone.
+fn read_to(
+    stream: &mut TcpStream,
+    answer: &mut Vec<u8>,
+    enough: impl Fn(&[u8]) -> bool,
+) -> io::Result<()> {
+    let end = Instant::now() + ANSWERING;
+    let mut part = [0; 8192];
+    while !enough(answer) && answer.len() < MOST_ANSWER {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        match stream.read(&mut part)? {
+            0 => break,
+            length => answer.extend_from_slice(&part[..length]),
+        }
+    }
+    Ok(())
 }
 
 /// The first line that a program writes when it is started like that.

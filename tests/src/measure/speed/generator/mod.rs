@@ -14,11 +14,11 @@
 mod ab;
 mod hey;
 
+use crate::ending;
 use crate::measure::speed::kernel;
 use crate::measure::speed::server::version;
 use crate::program::{Program, on_path};
 use clap::ValueEnum;
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::net::SocketAddr;
@@ -200,7 +200,7 @@ impl Generator {
 fn run(command: &mut Command, limit: Duration) -> Result<Option<f64>, Refusal> {
     let gave_up = |error: std::io::Error| Refusal::GaveUp(error.to_string());
     let started = Instant::now();
-    let (mut child, group) = crate::ending::Group::start(command).map_err(gave_up)?;
+    let (mut child, group) = ending::Group::start(command).map_err(gave_up)?;
     let ended = waits_to_be_asked(&child, limit);
     let took = started.elapsed();
     let worked = kernel::own_processor_time(child.id().cast_signed());
@@ -216,12 +216,8 @@ fn run(command: &mut Command, limit: Duration) -> Result<Option<f64>, Refusal> {
 /// what it knows of it. Whether it has ended within that time.
 fn waits_to_be_asked(child: &Child, limit: Duration) -> bool {
     let since = Instant::now();
-    let Some(pid) = Pid::from_raw(child.id().cast_signed()) else {
-        return false;
-    };
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
     while since.elapsed() < limit {
-        if !matches!(waitid(WaitId::Pid(pid), options), Ok(None)) {
+        if ending::has_ended(child) {
             return true;
         }
         thread::sleep(Duration::from_millis(5));
