@@ -136,7 +136,7 @@ fn plan(options: &Options) -> Plan {
     let seconds = options
         .seconds
         .map(|seconds| Duration::from_secs(seconds.into()));
-    let short = Duration::from_millis(if quick { 300 } else { 1000 });
+    let short = Duration::from_millis(if quick { 200 } else { 1000 });
     Plan {
         clients: CLIENTS.to_vec(),
         rounds: options.rounds.unwrap_or(if quick { 2 } else { 5 }),
