@@ -387,7 +387,7 @@ fn the_picture_at_hand_is_of_a_whole_run() {
     let media = workspace::root().join("html/media");
     let read = |name: &str| fs::read_to_string(media.join(name)).unwrap();
     let run: Run = serde_json::from_str(&read("process.json")).unwrap();
-    let mend = "renew it: cargo lab measure process --output html/media";
+    let mend = "renew it: cargo lab measure process --starts 1500 --output html/media";
     assert_eq!(run.schema, process::SCHEMA, "{mend}");
     assert!(
         read("process.svg") == picture::draw(&run.builds).unwrap(),

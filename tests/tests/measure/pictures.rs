@@ -291,6 +291,11 @@ fn extent(node: Node, text: &str) -> (f64, f64, f64, f64) {
     (left, y - high / 2.0, left + wide, y + high / 2.0)
 }
 
+/// What was seen with the most silent connections.
+fn at_last(server: &mut Server) -> Option<&mut Idle> {
+    server.memory.as_mut()?.idle.last_mut()
+}
+
 /// What is said below the tables is said of whom it is true, and of nobody else.
 pub fn sentences_fit_the_figures() -> Result<(), Failed> {
     let mut run = run();
@@ -301,7 +306,6 @@ pub fn sentences_fit_the_figures() -> Result<(), Failed> {
             round.generator = Some(0.5);
         }
     }
-    let said = |run: &Run| table::all(run);
     let words = [
         "the limit, with",
         "let in",
@@ -309,21 +313,20 @@ pub fn sentences_fit_the_figures() -> Result<(), Failed> {
         "had closed",
         "Nobody keeps",
     ];
+    let said = table::all(&run);
     for words in words {
-        assert!(!said(&run).contains(words), "{words}: {}", said(&run));
+        assert!(!said.contains(words), "{words}: {said}");
     }
     let [one, other, ..] = &mut run.servers[..] else {
         return Err("there are too few servers".into());
     };
     one.cells[1].rounds[0].generator = Some(0.95);
     one.cells[3].rounds[0].mean /= 2.0;
-    let last =
-        |server: &'_ Server| server.memory.as_ref().map_or(0, |memory| memory.idle.len()) - 1;
-    let (of_one, of_other) = (last(one), last(other));
-    one.memory.as_mut().ok_or("no memory")?.idle[of_one].accepted = 1;
-    other.memory.as_mut().ok_or("no memory")?.idle[of_other].open = 95;
+    at_last(one).ok_or("no memory")?.accepted = 1;
+    at_last(other).ok_or("no memory")?.open = 95;
     other.cells[0].rounds[0].processor = None;
     let (one, other) = (one.name.clone(), other.name.clone());
+    let said = table::all(&run);
     for sentence in [
         format!("the limit, with: {one} (8) clients"),
         format!("a backlog was short: {one} (128 of 256) were"),
@@ -331,7 +334,7 @@ pub fn sentences_fit_the_figures() -> Result<(), Failed> {
         format!("{other} had closed 5 of 100 idle"),
         format!("of what {other} started"),
     ] {
-        assert!(said(&run).contains(&sentence), "{sentence}: {}", said(&run));
+        assert!(said.contains(&sentence), "{sentence}: {said}");
     }
     Ok(())
 }

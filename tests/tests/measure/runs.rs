@@ -188,7 +188,13 @@ pub fn a_wrong_answer_has_no_figure() -> Result<(), Failed> {
 pub fn errors_under_load_are_counted() -> Result<(), Failed> {
     let run = run(&plan(), &[mortal("cuts")]);
     assert!(run.incidents.is_empty(), "{:#?}", run.incidents);
-    for round in run.servers[0].cells.iter().flat_map(|cell| &cell.rounds) {
+    let rounds = || run.servers[0].cells.iter().flat_map(|cell| &cell.rounds);
+    assert!(
+        rounds().any(|round| round.answered > 0),
+        "{:#?}",
+        run.servers
+    );
+    for round in rounds() {
         // A third, and a little of chance where a round ends. If the very first is cut, `ab`
         // judges all others by it, and none is taken for right.
         let share = round.errors as f64 / (round.answered + round.errors) as f64;

@@ -32,6 +32,9 @@ mod linux {
     use std::thread;
     use std::time::Duration;
 
+    /// The state of a closed connection whose ports are not free yet, in /proc/net/tcp.
+    const TIME_WAIT: &str = "06";
+
     /// The bit of SIGCHLD in a mask of signals.
     const SIGCHLD: u64 = 1 << 16;
 
@@ -179,10 +182,9 @@ mod linux {
     fn fading(table: &str) -> impl Iterator<Item = (&str, &str)> {
         table.lines().skip(1).filter_map(|line| {
             let mut words = line.split_ascii_whitespace().skip(1);
-            let (local, remote, state) = (words.next()?, words.next()?, words.next()?);
-            let port = |address: &'_ str| address.rfind(':').map(|colon| colon + 1);
-            let (local, remote) = (&local[port(local)?..], &remote[port(remote)?..]);
-            (state == "06").then_some((local, remote))
+            let (_, local) = words.next()?.rsplit_once(':')?;
+            let (_, remote) = words.next()?.rsplit_once(':')?;
+            (words.next()? == TIME_WAIT).then_some((local, remote))
         })
     }
 }
