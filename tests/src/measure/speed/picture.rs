@@ -134,7 +134,7 @@ fn step(most: f64) -> f64 {
 /// Memory over idle connections, on a scale of powers: what takes a hundred times more than
 /// others would press them all to the ground. `None` if it was not measured.
 pub fn memory(run: &Run) -> Result<Option<String>, String> {
-    let known = |server: &'_ &Server| server.memory.is_some();
+    let known = |server: &&Server| server.memory.is_some();
     let servers: Vec<&Server> = run.servers.iter().filter(known).collect();
     let idle = |server: &Server| {
         let idle = server.memory.iter().flat_map(|memory| &memory.idle);
@@ -155,7 +155,7 @@ pub fn memory(run: &Run) -> Result<Option<String>, String> {
     let y = |mebibytes: f64| (mebibytes.max(0.01).log10() * 2.0 - bottom) / (top - bottom);
     let x = |connections: usize| connections as f64 / last as f64;
     let point = |(connections, mebibytes): (usize, f64)| (x(connections), y(mebibytes));
-    let line = |server: &&'_ Server| idle(server).into_iter().map(point).collect();
+    let line = |server: &&Server| idle(server).into_iter().map(point).collect();
     let picture = Picture {
         title: "Memory in MiB, on a logarithmic axis",
         across: "idle connections",
@@ -257,7 +257,7 @@ fn path(area: &Area, points: Vec<(i32, i32)>, tone: Tone, width: u32) -> Drawn {
     area.draw(&PathElement::new(points, style)).map_err(told)
 }
 
-/// A stage has its own colour, as on all pages; a student's is as dark as ink; peers are grey.
+/// A stage has its own colour, the same in both pictures; a student's is as dark as ink; peers are grey.
 fn look(server: &Server) -> (Tone, u32) {
     match server.origin {
         Origin::Stage(1) => (GREEN, 6),
