@@ -1,11 +1,11 @@
-//! The suite as a stage sees it: each stage's `Cargo.toml` names this file as its test.
-//! Cargo tells which stage that is, and where the binary lies that it has just built.
+//! The test target that each stage's `Cargo.toml` points at: it runs the suite on the binary that
+//! Cargo has just built.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    lab::suite::test_stage(
+    suite::test_target::run(
         env!("CARGO_PKG_NAME"),
         Path::new(env!(concat!("CARGO_BIN_EXE_", env!("CARGO_PKG_NAME")))),
     )

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 #[derive(Parser)]
 #[command(version)]
 pub struct Options {
-    /// Where to listen, as in 127.0.0.1:8080 or [::1]:8080; port 0 takes a free one.
+    /// Where to listen, as in `127.0.0.1:8080` or `[::1]:8080`; port 0 takes a free one.
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:7788")]
     listen: SocketAddr,
 

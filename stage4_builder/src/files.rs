@@ -53,9 +53,10 @@ pub fn open(root: &Path, path: &str) -> Result<Found, u16> {
         return Err(404);
     }
     let file = File::open(&real).map_err(status_for)?;
-    match permission::others_may_read(root, &real, &file).map_err(status_for)? {
-        true => Ok(Found::File(file, wanted)),
-        false => Err(403),
+    if permission::others_may_read(root, &real, &file).map_err(status_for)? {
+        Ok(Found::File(file, wanted))
+    } else {
+        Err(403)
     }
 }
 

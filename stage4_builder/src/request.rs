@@ -164,9 +164,10 @@ fn content_length(fields: &[Field]) -> Result<Option<u64>, u16> {
 /// Whether to say `100 Continue`; HTTP/1.0 does not know it (RFC 9110, 10.1.1).
 fn expects_continue(fields: &[Field], minor: &[u8]) -> Result<bool, u16> {
     let mut expectations = values(fields, "expect");
-    match expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
-        true => Ok(minor == b"1" && values(fields, "expect").next().is_some()),
-        false => Err(417),
+    if expectations.all(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+        Ok(minor == b"1" && values(fields, "expect").next().is_some())
+    } else {
+        Err(417)
     }
 }
 

@@ -1,5 +1,5 @@
-// Reads a CTRF report with the reference implementation: read.mjs FILE. It is a program of its
-// own, since packages are looked for beside it: it is copied to where they are.
+// Validates a CTRF report with the reference implementation: read.mjs FILE.
+// Node.js looks for packages next to the script, so the test copies it to where they are.
 import { readFileSync } from 'node:fs'
 import { validateStrict } from 'ctrf'
 

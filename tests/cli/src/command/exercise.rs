@@ -1,0 +1,178 @@
+//! `cargo lab exercise`: shows the task of an exercise, and checks whether it is done.
+
+use super::exit_code;
+use crate::grading::Grading;
+use crate::report::{Report, Status};
+use crate::{format, program, single_checks};
+use clap::Args;
+use harness::program::Program;
+use harness::style::{BOLD, CYAN, DIM, GREEN, RED, paint};
+use harness::workspace::{self, STAGES};
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use suite::check::Check;
+use suite::exercises::{self, Exercise};
+use suite::explain::Details;
+use suite::run;
+
+#[derive(Args)]
+pub struct Options {
+    /// The exercise; without one, list all exercises.
+    #[arg(value_name = "EXERCISE", value_parser = exercises::named)]
+    exercise: Option<&'static Exercise>,
+
+    /// Check this program instead of your copy. Its own arguments follow after `--`.
+    #[arg(long, value_name = "PROGRAM", requires = "exercise")]
+    server: Option<PathBuf>,
+
+    /// How much to show of each failure.
+    #[arg(long, value_enum, default_value = "full")]
+    details: Details,
+
+    /// Repeat the run with this seed.
+    #[arg(long)]
+    seed: Option<u64>,
+
+    /// List the checks of the exercise and their points, without running them.
+    #[arg(long, requires = "exercise")]
+    list: bool,
+
+    /// Run only the checks with this in their names, and the checks they need. There is no score.
+    #[arg(long, value_name = "NAME", requires = "exercise")]
+    only: Option<String>,
+
+    /// Arguments for the program, passed before the lab's own options.
+    #[arg(last = true, requires = "server")]
+    arguments: Vec<OsString>,
+}
+
+/// Lists the exercises, or checks one. The exit code is 0 only if it is done.
+pub fn run(options: &Options) -> Result<ExitCode, String> {
+    let Some(exercise) = options.exercise else {
+        list();
+        return Ok(ExitCode::SUCCESS);
+    };
+    if options.list {
+        single_checks::list(&exercise.own_checks());
+        return Ok(ExitCode::SUCCESS);
+    }
+    if options.only.is_none() {
+        print_task(exercise);
+    }
+    if options.server.is_none() && !is_started(exercise) {
+        let start = paint(CYAN, format!("cargo lab start {}", exercise.name));
+        anstream::println!("{} {start}", paint(BOLD, "Next:"));
+        return Ok(ExitCode::FAILURE);
+    }
+    run::prepare()?;
+    let seed = options.seed.map_or_else(run::seed, Ok)?;
+    let program = match &options.server {
+        Some(path) => program::named(path, &options.arguments),
+        None => program::build(&exercise.package()),
+    };
+    let program = match program {
+        Ok(program) => program,
+        Err(error) => {
+            anstream::println!("{} {error}", paint(RED.bold(), "✗"));
+            return Ok(ExitCode::FAILURE);
+        }
+    };
+    if let Some(part) = &options.only {
+        let checks = [exercise.own_checks(), exercise.stage_checks()].concat();
+        return single_checks::run_matching(exercise.stage, checks, part, &program, seed);
+    }
+    Ok(check(exercise, options.details, &program, seed))
+}
+
+fn is_started(exercise: &Exercise) -> bool {
+    workspace::root().join(exercise.package()).is_dir()
+}
+
+/// Lists all exercises, by stage.
+fn list() {
+    for stage in &STAGES {
+        let heading = format!("Stage {}: {}", stage.number, stage.idea);
+        anstream::println!("{}", paint(BOLD, heading));
+        for exercise in exercises::all().filter(|exercise| exercise.stage == stage.number) {
+            let name = paint(CYAN, format!("{:16}", exercise.name));
+            anstream::print!("  {name}  {}", exercise.title);
+            if is_started(exercise) {
+                let started = format!(" (started in {}/)", exercise.package());
+                anstream::print!("{}", paint(DIM, started));
+            }
+            anstream::println!();
+        }
+    }
+    anstream::println!(
+        "\nTo read a task: {}. To start it: {}.\n\
+         tests/suite/exercises/ has a solution for each, as a diff against its stage.",
+        paint(CYAN, "cargo lab exercise NAME"),
+        paint(CYAN, "cargo lab start NAME"),
+    );
+}
+
+fn print_task(exercise: &Exercise) {
+    let (stage, task) = (exercise.stage, exercise.task);
+    let heading = paint(BOLD, format!("{}: {}", exercise.name, exercise.title));
+    anstream::println!("{heading} (from stage {stage})\n\n{task}\n");
+    for reference in exercise.references {
+        anstream::println!("{} {reference}", paint(DIM, "read:"));
+    }
+    if !exercise.excused.is_empty() {
+        let excused = exercise.excused.join(", ");
+        let text = format!("checks of stage {stage} that may fail: {excused}");
+        anstream::println!("{}", paint(DIM, text));
+    }
+    anstream::println!();
+}
+
+/// The student's package for an exercise, which must have been started.
+pub fn own_package(exercise: &Exercise) -> Result<String, String> {
+    let name = exercise.name;
+    if is_started(exercise) {
+        Ok(exercise.package())
+    } else {
+        Err(format!(
+            "You haven't started `{name}` yet. Start it: cargo lab start {name}"
+        ))
+    }
+}
+
+/// Runs the checks of the exercise, and those of its stage that must still pass.
+fn check(exercise: &Exercise, details: Details, program: &Program, seed: u64) -> ExitCode {
+    let grade = |checks: Vec<&'static Check>| {
+        let name = program.path.display().to_string();
+        let grading = Grading::new(checks, exercise.stage, name, seed, details);
+        grading.run_with_bar(program.clone())
+    };
+    let own = grade(exercise.own_checks());
+    format::print(&own);
+    let stage = grade(exercise.stage_checks());
+    print_stage_report(&stage);
+    exit_code(match [own.status, stage.status] {
+        [Status::Passed, Status::Passed] => {
+            let text = format!("{} is done.", exercise.name);
+            anstream::println!("{}", paint(GREEN.bold(), text));
+            Status::Passed
+        }
+        [Status::Broken, _] | [_, Status::Broken] => Status::Broken,
+        _ => Status::Failed,
+    })
+}
+
+/// Shows which checks of the stage no longer pass.
+fn print_stage_report(report: &Report) {
+    let (number, all) = (report.stage, report.checks.len());
+    let passed = report.count(Status::Passed);
+    if passed == all {
+        let text = format!("All {all} checks of stage {number} that must still pass do.");
+        anstream::println!("{}", paint(GREEN, text));
+        return;
+    }
+    let heading = format!("These checks of stage {number} must still pass:");
+    let problems = format::problems(report);
+    anstream::println!("\n{}\n{problems}", paint(BOLD, heading));
+    let text = format!("{passed} of {all} checks of stage {number} pass.");
+    anstream::println!("{}", paint(DIM, text));
+}

@@ -1,0 +1,150 @@
+//! The commands of `cargo lab`, a module for each.
+
+mod diff;
+mod exercise;
+mod fault;
+mod grade;
+mod measure;
+mod overview;
+mod package;
+mod run;
+mod soak;
+mod start;
+mod watch;
+
+use crate::report::Status;
+use clap::builder::RangedI64ValueParser;
+use clap::{Parser, Subcommand};
+use harness::style::{RED, paint};
+use std::ffi::OsString;
+use std::process::ExitCode;
+use suite::exercises::{self, Exercise};
+
+/// The exit code if the command can't do its work, or the harness breaks. It says nothing about
+/// the server.
+const EXIT_ERROR: u8 = 3;
+
+/// Learn how a web server works: run one, break it, read what changes, and write the next one.
+///
+/// Without a command, it shows where you are and what to do next.
+#[derive(Parser)]
+#[command(name = "cargo lab", bin_name = "cargo lab", version)]
+pub struct Options {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Build a stage and run it until Ctrl-C.
+    Run {
+        /// The stage, 1 to 4, or an exercise that you have started.
+        #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| selection(text, 1))]
+        selection: Selection,
+        /// Run the lab's own stage, even if you have a my_stageN.
+        #[arg(long)]
+        original: bool,
+        /// Options for the server, such as --verbose.
+        #[arg(last = true, value_name = "SERVER_OPTIONS")]
+        options: Vec<OsString>,
+    },
+    /// Run the checks of a stage on your my_stageN, on the lab's own stage, or on any program.
+    Grade(grade::Options),
+    /// Show what changes from one stage to another, file by file.
+    Diff(diff::Options),
+    /// Copy stage N-1 to my_stageN, to turn it into stage N, or copy a stage to solve an exercise.
+    Start {
+        /// The stage to write, 2 to 4, or an exercise.
+        #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| selection(text, 2))]
+        selection: Selection,
+    },
+    /// List the exercises, or show the task of one and check your solution.
+    Exercise(exercise::Options),
+    /// Grade a stage again after each save.
+    Watch {
+        /// The stage, 1 to 4.
+        #[arg(value_parser = stage_number())]
+        stage: u8,
+        /// Watch the lab's own stage, even if you have a my_stageN.
+        #[arg(long)]
+        original: bool,
+    },
+    /// Show what a fault does and which checks detect it; without a name, list all faults.
+    Fault(fault::Options),
+    /// Run the faulty server.
+    #[command(name = fault::SERVER, hide = true, disable_help_flag = true)]
+    FaultyServer {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Run the suites many times on a busy machine: every verdict must stay the same.
+    Soak(soak::Options),
+    /// Measure how fast the stages are, next to other servers, and plot the results.
+    ///
+    /// Without a command, it builds the stages in release mode and starts them and each of nginx,
+    /// lighttpd, busybox httpd and python3 that is installed. 1, 8, 64 and 256 clients request the
+    /// same page of 4 KiB, in interleaved rounds. Then it measures memory. It shows a table, and
+    /// writes speed.json, throughput.svg, memory.svg, and the waterfall of the stages.
+    ///
+    /// The exit code is 0 if everything was measured, 1 if a server failed under load, 2 for wrong
+    /// usage, and 3 for other errors, such as a missing load generator.
+    Measure(measure::Options),
+    /// Package the suite for Gradescope or GitHub Actions.
+    #[command(subcommand)]
+    Package(package::Kind),
+}
+
+/// A stage by its number, or an exercise by its name.
+#[derive(Clone, Copy)]
+enum Selection {
+    Stage(u8),
+    Exercise(&'static Exercise),
+}
+
+/// Parses the number of a stage, from `first` on, or the name of an exercise.
+fn selection(text: &str, first: u8) -> Result<Selection, String> {
+    match text.parse::<u8>() {
+        Ok(number) if (first..=4).contains(&number) => Ok(Selection::Stage(number)),
+        Ok(number) => Err(format!("{number} is not in {first}..=4")),
+        Err(_) => exercises::named(text).map(Selection::Exercise),
+    }
+}
+
+fn stage_number() -> RangedI64ValueParser<u8> {
+    clap::value_parser!(u8).range(1..=4)
+}
+
+/// The exit code of a grading: 0 only if all checks passed.
+fn exit_code(status: Status) -> ExitCode {
+    match status {
+        Status::Passed => ExitCode::SUCCESS,
+        Status::Broken => ExitCode::from(EXIT_ERROR),
+        Status::Failed | Status::NotReached | Status::NotRun => ExitCode::FAILURE,
+    }
+}
+
+/// Runs the command.
+pub fn run(options: Options) -> ExitCode {
+    let result = match options.command {
+        None => Ok(overview::run()),
+        Some(Command::Run {
+            selection,
+            original,
+            options,
+        }) => run::run(selection, original, &options),
+        Some(Command::Grade(options)) => grade::run(&options),
+        Some(Command::Diff(options)) => diff::run(&options),
+        Some(Command::Start { selection }) => start::run(selection),
+        Some(Command::Exercise(options)) => exercise::run(&options),
+        Some(Command::Watch { stage, original }) => watch::run(stage, original),
+        Some(Command::Fault(options)) => fault::run(&options),
+        Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),
+        Some(Command::Soak(options)) => soak::run(&options),
+        Some(Command::Measure(options)) => measure::measure(&options),
+        Some(Command::Package(kind)) => package::run(&kind),
+    };
+    result.unwrap_or_else(|error| {
+        anstream::eprintln!("{} {error}", paint(RED.bold(), "lab:"));
+        ExitCode::from(EXIT_ERROR)
+    })
+}

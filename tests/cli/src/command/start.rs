@@ -1,0 +1,88 @@
+//! `cargo lab start`: copies a stage, for the student to turn it into the next one or to solve an
+//! exercise in it.
+
+use super::Selection;
+use harness::style::{BOLD, CYAN, GREEN, paint};
+use harness::workspace::{self, Stage, stage};
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+use suite::exercises::Exercise;
+
+/// Creates `my_stageN`, or the package of an exercise. It overwrites nothing.
+pub fn run(selection: Selection) -> Result<ExitCode, String> {
+    match selection {
+        Selection::Stage(number) => start_stage(number)?,
+        Selection::Exercise(exercise) => start_exercise(exercise)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_stage(number: u8) -> Result<(), String> {
+    let (from, to) = (stage(number - 1), stage(number));
+    let name = workspace::own_name(number);
+    create(&name, from, to)?;
+    anstream::println!(
+        "{} is a copy of {}. Turn it into stage {number}: {}.\n\n\
+         It already listens on port {}.\n\
+         1. Run the checks: {}. The failing ones are your to-do list.\n   \
+            To grade after each save: {}\n\
+         2. Try it with the hints first. Lesson {number} in LESSONS.md and {}\n   \
+            show the solution.",
+        paint(GREEN.bold(), format!("{name}/")),
+        from.name,
+        paint(BOLD, to.idea),
+        to.port,
+        paint(CYAN, format!("cargo lab grade {number}")),
+        paint(CYAN, format!("cargo lab watch {number}")),
+        paint(CYAN, format!("cargo lab diff {} {number}", number - 1)),
+    );
+    Ok(())
+}
+
+fn start_exercise(exercise: &Exercise) -> Result<(), String> {
+    let from = stage(exercise.stage);
+    let package = exercise.package();
+    create(&package, from, from)?;
+    let command = |name: &str| paint(CYAN, format!("cargo lab {name} {}", exercise.name));
+    anstream::println!(
+        "{} is a copy of {}. Add to it: {}.\n\n\
+         1. Read the task and run its checks: {}\n\
+         2. Run your server: {}",
+        paint(GREEN.bold(), format!("{package}/")),
+        from.name,
+        paint(BOLD, exercise.title),
+        command("exercise"),
+        command("run"),
+    );
+    Ok(())
+}
+
+/// Creates a package with the sources of one stage, and with the manifest and the port of another.
+fn create(name: &str, from: &Stage, to: &Stage) -> Result<(), String> {
+    let folder = workspace::root().join(name);
+    if folder.exists() {
+        return Err(format!(
+            "{name}/ already exists. Continue with it, or move it away: mv {name} ../"
+        ));
+    }
+    // It gets its name last, so that half a copy is never taken for a package.
+    let scratch = workspace::root().join(format!(".lab-start-{name}"));
+    let _ = fs::remove_dir_all(&scratch);
+    let create = || -> io::Result<()> {
+        fs::create_dir_all(scratch.join("src"))?;
+        for entry in fs::read_dir(workspace::folder(from, false).join("src"))? {
+            let entry = entry?;
+            let copy = scratch.join("src").join(entry.file_name());
+            fs::copy(entry.path(), copy)?;
+        }
+        let main = scratch.join("src/main.rs");
+        let (old, new) = (format!(":{}\"", from.port), format!(":{}\"", to.port));
+        fs::write(&main, fs::read_to_string(&main)?.replace(&old, &new))?;
+        let manifest = fs::read_to_string(workspace::folder(to, false).join("Cargo.toml"))?;
+        let manifest = manifest.replacen(to.name, name, 1);
+        fs::write(scratch.join("Cargo.toml"), manifest)?;
+        fs::rename(&scratch, &folder)
+    };
+    create().map_err(|error| format!("Cannot create {name}/: {error}"))
+}

@@ -1,0 +1,41 @@
+//! Files that other programs read: written as a whole or not at all.
+
+use std::fs::Permissions;
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+/// Writes a file atomically: nobody ever reads half of it.
+pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String> {
+    let write = || -> io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".lab-")
+            .permissions(Permissions::from_mode(0o644))
+            .tempfile_in(folder(path))?;
+        file.write_all(content.as_ref())?;
+        file.persist(path)?;
+        Ok(())
+    };
+    write().map_err(|error| format!("Cannot write {}: {error}", path.display()))
+}
+
+/// Fails if no file can be written to that path. It is for work that takes long, whose result
+/// must not be lost at the end.
+pub fn ensure_writable(path: &Path) -> Result<(), String> {
+    if path.is_dir() {
+        let shown = path.display();
+        return Err(format!("`--output {shown}` is a folder. Name a file."));
+    }
+    let folder = folder(path);
+    tempfile::tempfile_in(folder)
+        .map(drop)
+        .map_err(|error| format!("Cannot write to {}: {error}", folder.display()))
+}
+
+/// The folder of a file.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    }
+}

@@ -1,0 +1,128 @@
+//! A report for a person: the first failing checks in full, since people fix one at a time, the
+//! others in short, and what to do next.
+
+use crate::report::{CheckReport, Report, Status};
+use anstyle::Style;
+use harness::style::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
+use harness::workspace::stage;
+use std::collections::BTreeSet;
+use suite::check::PREREQUISITE;
+
+/// How many failing checks are shown in full.
+const SHOWN_IN_FULL: usize = 3;
+
+/// Prints a report, with color on a terminal.
+pub fn print(report: &Report) {
+    anstream::print!("{}", text(report));
+}
+
+/// The first line: what was graded. Students must know that failing checks are expected.
+pub fn headline(report: &Report, is_own: bool) -> String {
+    let (number, program) = (report.stage, &report.program);
+    if is_own && report.score < report.max_score {
+        let text = format!(
+            "{program} is on its way to stage {number}. The failing checks are your to-do list."
+        );
+        return paint(YELLOW.bold(), text);
+    }
+    let idea = stage(number).idea;
+    paint(BOLD, format!("Stage {number} ({idea}): {program}"))
+}
+
+/// The color of a status.
+pub fn style(status: Status) -> Style {
+    match status {
+        Status::Passed => GREEN,
+        Status::Failed => RED,
+        Status::NotReached | Status::NotRun | Status::Broken => YELLOW,
+    }
+}
+
+/// The report as text, with color.
+pub fn text(report: &Report) -> String {
+    let mut text = String::new();
+    if !report.message.is_empty() {
+        text += &format!("{}\n\n", report.message.trim_end());
+    }
+    // If no check could run, the message explains why.
+    if report.message.is_empty() || report.count(Status::Passed) > 0 {
+        text += &problems(report);
+    }
+    text + &score(report)
+}
+
+/// The checks that did not pass: first those that failed or broke, and of these first the one that
+/// most others need; then the others, by name only.
+pub fn problems(report: &Report) -> String {
+    let is_failure = |check: &&CheckReport| matches!(check.status, Status::Failed | Status::Broken);
+    let mut failures: Vec<&CheckReport> = report.checks.iter().filter(is_failure).collect();
+    failures.sort_by_key(|check| check.id != PREREQUISITE);
+    let (in_full, in_short) = failures.split_at(failures.len().min(SHOWN_IN_FULL));
+    let mut text = String::new();
+    for check in in_full {
+        text += &format!("{}{}\n", check_line(check), check.output);
+    }
+    if !in_short.is_empty() {
+        let count = in_short.len();
+        let heading = format!("{count} more, without details. To see one in full: --only NAME");
+        text += &format!("{}\n", paint(BOLD, heading));
+    }
+    for check in in_short {
+        text += &format!("{}  {}\n", check_line(check), paint(DIM, &check.must));
+    }
+    for (status, description) in [
+        (
+            Status::NotReached,
+            "not reached, because another check failed",
+        ),
+        (Status::NotRun, "not run"),
+    ] {
+        let checks = report.checks.iter().filter(|check| check.status == status);
+        let ids: Vec<&str> = checks.map(|check| check.id.as_str()).collect();
+        if !ids.is_empty() {
+            let heading = paint(YELLOW, format!("{} {description}", ids.len()));
+            text += &format!("\n{heading}: {}\n", paint(DIM, ids.join(", ")));
+        }
+    }
+    text
+}
+
+fn check_line(check: &CheckReport) -> String {
+    let sign = match check.status {
+        Status::Broken => '!',
+        _ => '✗',
+    };
+    let name = paint(style(check.status), format!("{sign} {}", check.id));
+    let status = check.status.name();
+    format!("{name} ({status}, 0 of {} points)\n", check.max_score)
+}
+
+/// The last lines: the score, how it came about, and what to do next.
+fn score(report: &Report) -> String {
+    let statuses: BTreeSet<Status> = report.checks.iter().map(|check| check.status).collect();
+    let counts = statuses.into_iter().map(|status| {
+        let (count, name) = (report.count(status), status.name().replace('-', " "));
+        paint(style(status), format!("{count} {name}"))
+    });
+    let counts: Vec<String> = counts.collect();
+    let score = format!("{} of {} points", report.score, report.max_score);
+    let run = format!("in {:.1} s, seed {}", report.seconds, report.seed);
+    let mut text = format!(
+        "\n{}  {}  {}\n",
+        paint(style(report.status).bold(), score),
+        counts.join(", "),
+        paint(DIM, run),
+    );
+    if report.status == Status::Broken {
+        let warning = "This grade doesn't count: the harness broke, not the server. Grade again.";
+        text += &format!("{}\n", paint(YELLOW.bold(), warning));
+    }
+    let is_failed = |check: &&CheckReport| check.status == Status::Failed;
+    let mut failed = report.checks.iter().filter(is_failed);
+    let first = failed.clone().find(|check| check.id == PREREQUISITE);
+    if let Some(check) = first.or_else(|| failed.next()) {
+        let (next, id) = (paint(BOLD, "Next:"), paint(CYAN, &check.id));
+        text += &format!("{next} make {id} pass ({}).\n", check.lesson);
+    }
+    text
+}

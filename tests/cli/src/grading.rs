@@ -1,0 +1,116 @@
+//! A grading: runs checks on a program, and keeps a report that is up to date at any time.
+
+use crate::progress;
+use crate::report::{Report, Status};
+use harness::program::Program;
+use harness::{cleanup, process};
+use indicatif::ProgressBar;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use suite::check::Check;
+use suite::checks;
+use suite::explain::Details;
+use suite::run::{self, Run, TimedVerdict, Verdict};
+
+/// A grading, before, while and after it runs.
+pub struct Grading {
+    checks: Vec<&'static Check>,
+    stage: u8,
+    seed: u64,
+    details: Details,
+    started: Instant,
+    report: Arc<Mutex<Report>>,
+}
+
+impl Grading {
+    /// A grading by the checks of a stage. `program` names in the report what is graded.
+    pub fn of_stage(stage: u8, program: String, seed: u64, details: Details) -> Grading {
+        Grading::new(checks::of_stage(stage), stage, program, seed, details)
+    }
+
+    /// A grading by other checks.
+    pub fn new(
+        checks: Vec<&'static Check>,
+        stage: u8,
+        program: String,
+        seed: u64,
+        details: Details,
+    ) -> Grading {
+        let report = Report::new(&checks, stage, program, seed);
+        Grading {
+            checks,
+            stage,
+            seed,
+            details,
+            started: Instant::now(),
+            report: Arc::new(Mutex::new(report)),
+        }
+    }
+
+    /// For a signal handler: a function that returns what is known when it is called.
+    pub fn later_snapshot(&self) -> impl Fn() -> Report + Send + use<> {
+        let (report, started) = (Arc::clone(&self.report), self.started);
+        move || snapshot(&report, started)
+    }
+
+    /// Runs the checks on a program, with a progress bar.
+    pub fn run_with_bar(&self, program: Program) -> Report {
+        self.run(program, &progress::bar(self.checks.len()))
+    }
+
+    /// Runs the checks on a program. The bar names the last check that failed.
+    pub fn run(&self, program: Program, bar: &ProgressBar) -> Report {
+        process::adopt_orphans();
+        let run = Run::new(self.checks.clone(), program, self.seed);
+        let verdicts = run::run_all(run, |index, timed| {
+            self.record(index, timed);
+            bar.inc(1);
+            if matches!(timed.verdict, Verdict::Failed(_)) {
+                bar.set_message(format!("failed: {}", self.checks[index].id));
+            }
+        });
+        bar.finish_and_clear();
+        cleanup::kill_orphans();
+        // This includes the checks that never ended.
+        for (index, timed) in verdicts.iter().enumerate() {
+            self.record(index, timed);
+        }
+        lock(&self.report).message.clear();
+        snapshot(&self.report, self.started)
+    }
+
+    /// Ends the grading before any check could run. A broken grading is the harness's fault, any
+    /// other the server's.
+    pub fn abort(&self, status: Status, message: String) -> Report {
+        let reason = message.lines().next().unwrap_or_default().to_string();
+        let timed = TimedVerdict {
+            verdict: match status {
+                Status::Broken => Verdict::Broken(reason),
+                _ => Verdict::NotReached(reason),
+            },
+            duration: Duration::ZERO,
+        };
+        for index in 0..self.checks.len() {
+            self.record(index, &timed);
+        }
+        lock(&self.report).message = message;
+        snapshot(&self.report, self.started)
+    }
+
+    fn record(&self, index: usize, timed: &TimedVerdict) {
+        let check = &mut lock(&self.report).checks[index];
+        check.record(self.checks[index], timed, self.details, self.stage);
+    }
+}
+
+fn lock(report: &Mutex<Report>) -> MutexGuard<'_, Report> {
+    report.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What is known so far.
+fn snapshot(report: &Mutex<Report>, started: Instant) -> Report {
+    let mut report = lock(report).clone();
+    report.seconds = started.elapsed().as_secs_f64();
+    report.sum_up();
+    report
+}

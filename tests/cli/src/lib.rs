@@ -1,0 +1,25 @@
+//! `cargo lab`: grading, diffs, exercises, reports, packages.
+//!
+//! - [`command`] has a module for each command.
+//! - [`grading`] runs checks on a program; [`report`] is the result.
+//! - [`mod@format`] writes a report for people and for other programs.
+//! - [`submission`] builds what a student handed in; [`class`] grades a folder of submissions.
+//! - [`stage_diff`] compares two stages; [`diff_page`] shows that as a web page, with what
+//!   [`site`] reads from `html/`.
+//! - The other modules are what several of these need.
+
+pub mod class;
+pub mod command;
+pub mod diff_page;
+pub mod file;
+pub mod fingerprint;
+pub mod format;
+pub mod grading;
+pub mod program;
+pub mod progress;
+pub mod report;
+pub mod scores;
+pub mod single_checks;
+pub mod site;
+pub mod stage_diff;
+pub mod submission;

@@ -1,0 +1,62 @@
+//! Checks outside of a grading: listed with their points, or run and explained in full.
+
+use harness::program::Program;
+use harness::style::{CYAN, DIM, GREEN, RED, paint};
+use harness::{cleanup, process, workspace};
+use std::process::ExitCode;
+use suite::check::{Check, points};
+use suite::explain::{Details, explain};
+use suite::run::{Run, Verdict};
+
+/// Lists checks with their points.
+pub fn list(checks: &[&Check]) {
+    let points = points(checks);
+    let width = checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
+    for (check, points) in checks.iter().zip(&points) {
+        let id = paint(CYAN, format!("{:width$}", check.id));
+        let system = check.linux_only.then_some(" (Linux only)");
+        anstream::println!(
+            "{points:3}  {id}  {}{}",
+            check.must,
+            paint(DIM, system.unwrap_or_default())
+        );
+    }
+    let total: u32 = points.iter().sum();
+    anstream::println!("{total:3}  points in {} checks", checks.len());
+}
+
+/// Runs the checks whose ids contain `part`, after those that they need, and explains each verdict.
+/// The exit code is 0 only if all of them passed.
+pub fn run_matching(
+    stage: u8,
+    checks: Vec<&'static Check>,
+    part: &str,
+    program: &Program,
+    seed: u64,
+) -> Result<ExitCode, String> {
+    if !checks.iter().any(|check| check.id.contains(part)) {
+        return Err(format!(
+            "No check has `{part}` in its name. Use `--list` instead of `--only` to see them all."
+        ));
+    }
+    process::adopt_orphans();
+    let run = Run::new(checks, program.clone(), seed);
+    let mut code = ExitCode::SUCCESS;
+    for (index, check) in run.checks.iter().enumerate() {
+        if check.id.contains(part) && !print_verdict(check, &run.verdict(index).verdict, stage) {
+            code = ExitCode::FAILURE;
+        }
+    }
+    cleanup::kill_orphans();
+    anstream::println!("{}", paint(DIM, format!("seed {seed}")));
+    Ok(code)
+}
+
+/// Explains the verdict of a check. Returns whether it passed.
+pub fn print_verdict(check: &Check, verdict: &Verdict, stage: u8) -> bool {
+    let passed = matches!(verdict, Verdict::Passed);
+    let (style, sign) = if passed { (GREEN, '✓') } else { (RED, '✗') };
+    let text = explain(check, verdict, Details::Full, workspace::stage(stage).port);
+    anstream::println!("{}\n{text}", paint(style, format!("{sign} {}", check.id)));
+    passed
+}

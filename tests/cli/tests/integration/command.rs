@@ -1,0 +1,253 @@
+//! The commands as people use them, in a copy of the workspace.
+
+use crate::{lab, lab_in, run, workspace_copy};
+use assert_cmd::assert::{Assert, OutputAssertExt};
+use harness::process::{self, Signal};
+use harness::workspace::{self, STAGES};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::{contains, starts_with};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
+use suite::exercises;
+
+fn in_copy(root: &Path, arguments: &[&str]) -> Assert {
+    lab_in(root).args(arguments).assert()
+}
+
+fn here(arguments: &[&str]) -> Assert {
+    lab().args(arguments).assert()
+}
+
+#[test]
+fn overview_shows_the_stages_and_the_next_step() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    let mut overview = in_copy(root, &[]).success();
+    for stage in &STAGES {
+        overview = overview.stdout(contains(stage.name).and(contains(stage.idea)));
+    }
+    overview.stdout(contains("Next: read lessons 0 and 1").and(contains("cargo lab run 1")));
+    in_copy(root, &["start", "2"]).success();
+    in_copy(root, &[]).stdout(contains("my_stage2").and(contains("cargo lab watch 2")));
+}
+
+#[test]
+fn output_to_a_pipe_has_no_color() {
+    here(&[]).stdout(contains("\x1b").not());
+}
+
+#[test]
+fn start_never_overwrites() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    for (name, package) in [("2", "my_stage2"), ("keep-alive", "my_stage4_keep_alive")] {
+        in_copy(root, &["start", name]).success();
+        let main = root.join(package).join("src/main.rs");
+        fs::write(&main, "// mine").unwrap();
+        let again = in_copy(root, &["start", name]).failure();
+        let error = format!("{package}/ already exists");
+        again.stderr(contains(error).and(contains(format!("mv {package}"))));
+        assert_eq!(fs::read_to_string(&main).unwrap(), "// mine");
+    }
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "builds a package: LAB_CI=1 runs it")]
+fn student_grades_compares_and_watches() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    in_copy(root, &["start", "2"]).stdout(contains("cargo lab watch 2"));
+    let main = root.join("my_stage2/src/main.rs");
+    fs::write(&main, "fn main() { oops }").unwrap();
+    let grade = in_copy(root, &["grade", "2"]).code(1);
+    grade
+        .stdout(starts_with("my_stage2 is on its way to stage 2").and(contains("0 of 100 points")));
+
+    fs::copy(root.join("stage1_single/src/main.rs"), &main).unwrap();
+    let grade = in_copy(root, &["grade", "2"]).code(1);
+    grade.stdout(
+        starts_with("my_stage2 is on its way to stage 2")
+            .and(contains("silent-clients-do-not-block"))
+            .and(contains("not reached")),
+    );
+    let diff = in_copy(root, &["diff", "1", "2", "--mine"]).success();
+    diff.stdout(contains("= src/serve.rs: unchanged"));
+    ensure_watch_grades_after_changes(root, &main);
+}
+
+/// It grades when it starts and after a save. A build, which reads files, is not a change.
+fn ensure_watch_grades_after_changes(root: &Path, main: &Path) {
+    let mut watch = lab_in(root);
+    let watch = watch.args(["watch", "2"]).stdout(Stdio::piped());
+    let mut watch = watch.stderr(Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut lines = lines.map_while(Result::ok);
+        lines.try_for_each(|line| sender.send(line))
+    });
+    let wait_for = |text: &str| {
+        let next = || receiver.recv_timeout(Duration::from_secs(120)).unwrap();
+        while !next().contains(text) {}
+    };
+    wait_for(" of 100 points");
+    wait_for("Waiting");
+    let silence = receiver.recv_timeout(Duration::from_secs(1));
+    fs::write(main, "fn main() { oops }").unwrap();
+    wait_for("the build failed");
+    wait_for("Waiting");
+    process::kill(watch.id().cast_signed(), Signal::INT);
+    watch.wait().unwrap();
+    let expected = Err(RecvTimeoutError::Timeout);
+    assert_eq!(silence, expected, "it graded without a change");
+}
+
+#[test]
+fn diff_goes_from_file_to_file() {
+    let diff = here(&["diff", "1", "2"]).success();
+    diff.stdout(
+        contains("src/serve.rs  +")
+            .and(contains("+fn start_child("))
+            .and(contains("= src/client.rs: unchanged")),
+    );
+    let copy = workspace_copy();
+    let missing = in_copy(copy.path(), &["diff", "1", "4", "--mine"]).failure();
+    missing.stderr(contains("cargo lab start 4"));
+}
+
+#[test]
+fn listed_points_sum_to_100() {
+    for stage in &STAGES {
+        let output = run(lab().args(["grade", &stage.number.to_string(), "--list"]));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let (checks, total) = text.trim_end().rsplit_once('\n').unwrap();
+        let points = checks
+            .lines()
+            .map(|line| line[..3].trim().parse::<u32>().unwrap());
+        assert_eq!(points.sum::<u32>(), 100);
+        assert!(total.starts_with("100  points in"), "{total}");
+    }
+}
+
+#[test]
+fn exercise_starts_as_a_copy_of_its_stage() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    let mut list = in_copy(root, &["exercise"]).success();
+    for exercise in exercises::all() {
+        list = list.stdout(contains(exercise.name).and(contains(exercise.title)));
+    }
+    let task = in_copy(root, &["exercise", "keep-alive"]).code(1);
+    task.stdout(
+        starts_with("keep-alive: ")
+            .and(contains("RFC 9112, 9.3"))
+            .and(contains("Next: cargo lab start keep-alive")),
+    );
+    let not_started = in_copy(root, &["run", "keep-alive"]).code(3);
+    not_started.stderr(contains("cargo lab start keep-alive"));
+
+    let start = in_copy(root, &["start", "keep-alive"]).success();
+    start.stdout(contains("cargo lab exercise keep-alive"));
+    let manifest = fs::read_to_string(root.join("my_stage4_keep_alive/Cargo.toml")).unwrap();
+    let original = fs::read_to_string(root.join("stage4_builder/Cargo.toml")).unwrap();
+    let renamed = original.replace("stage4_builder", "my_stage4_keep_alive");
+    assert_eq!(manifest, renamed);
+    let list = in_copy(root, &["exercise"]).success();
+    list.stdout(contains("started in my_stage4_keep_alive/"));
+    // An exercise isn't a stage, so the next step stays the same.
+    let overview = in_copy(root, &[]).success();
+    overview.stdout(contains("Next: read lessons 0 and 1"));
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "builds a package: LAB_CI=1 runs it")]
+fn exercise_is_done_once_it_is_solved() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    in_copy(root, &["start", "query-parameters"]).success();
+    let exercise = || in_copy(root, &["exercise", "query-parameters"]);
+    let not_reached = "default-greeting, other-parameters-ignored, name-is-escaped";
+    exercise().code(1).stdout(
+        contains("✗ greets-by-name (failed")
+            .and(contains("not reached").and(contains(not_reached)))
+            .and(contains("is done").not()),
+    );
+
+    let package = root.join("my_stage1_query_parameters");
+    let solution = workspace::root().join("tests/suite/exercises/query-parameters.diff");
+    let mut apply = Command::new("git");
+    run(apply.arg("apply").arg(solution).current_dir(&package));
+    let done = exercise().success();
+    done.stdout(contains("query-parameters is done."));
+
+    fs::write(package.join("src/main.rs"), "fn main() { oops }").unwrap();
+    exercise().code(1).stdout(contains("the build failed"));
+}
+
+#[test]
+fn error_names_what_is_wrong() {
+    let exercises = "The exercises are: query-parameters,";
+    let no_keepalive = format!("no exercise `keepalive`. {exercises}");
+    for (code, arguments, expected) in [
+        (2, "grade 5", "1..=4"),
+        (2, "start 1", "2..=4"),
+        (2, "start 5", "2..=4"),
+        (2, "run 0", "1..=4"),
+        (2, "start keepalive", &no_keepalive),
+        (2, "exercise 1", exercises),
+        (2, "exercise --list", "EXERCISE"),
+        (2, "diff 1", "<TO>"),
+        (2, "grade 1 --format pdf", "junit"),
+        (2, "grade 1 --submissions /nowhere", "--output"),
+        (2, "grade 1 --server a --submission b", "be used with"),
+        (3, "grade 1 --submissions / --output /proc/x", "/proc/x"),
+        (3, "grade 1 --server true --output /no/x", "/no"),
+        (3, "grade 1 --only no-check --server true", "--list"),
+        (3, "grade 1 --server true --user nobody2", "nobody2"),
+        (3, "grade 1 --submission /nowhere", "/nowhere"),
+    ] {
+        let arguments: Vec<&str> = arguments.split(' ').collect();
+        let output = lab().args(&arguments).output().unwrap();
+        let text = String::from_utf8([&output.stdout[..], &output.stderr[..]].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {text}");
+        assert!(text.contains(expected), "{arguments:?}: {text}");
+    }
+}
+
+#[test]
+fn program_that_cannot_start_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let text_file = folder.path().join("text");
+    fs::write(&text_file, "text").unwrap();
+    for (path, expected) in [
+        (folder.path().join("none"), "There is no program"),
+        (folder.path().to_path_buf(), "is not a file"),
+        (text_file, "chmod +x"),
+    ] {
+        let path = path.to_str().unwrap();
+        let grade = here(&["grade", "1", "--server", path]).code(1);
+        grade.stdout(contains(expected).and(contains(path)));
+    }
+}
+
+#[test]
+fn fault_is_listed_described_and_shown() {
+    let list = here(&["fault"]).success();
+    list.stdout(contains("follows-dot-dot").and(contains("Stage 4")));
+    let description = here(&["fault", "follows-dot-dot"]).success();
+    description.stdout(
+        contains("no-path-traversal").and(contains("cargo lab fault follows-dot-dot --serve")),
+    );
+    // Success means that the check detects the fault.
+    let shown = here(&["fault", "follows-dot-dot", "no-path-traversal"]).success();
+    shown.stdout(contains("✗ no-path-traversal").and(contains("from outside the document root")));
+    let unknown = here(&["fault", "follows-dot-dot", "no-such-check"]).code(3);
+    unknown.stderr(contains("`no-such-check`").and(contains("cargo lab fault follows-dot-dot")));
+    let unknown = here(&["fault", "no-such-fault"]).code(2);
+    unknown.stderr(contains("no-such-fault").and(contains("cargo lab fault")));
+}

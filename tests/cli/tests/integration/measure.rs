@@ -1,0 +1,92 @@
+//! `cargo lab measure` as a command: what it writes, and what it reports at once.
+
+use crate::{lab, run, write_script};
+use assert_cmd::assert::{Assert, OutputAssertExt};
+use measure::speed::results::Run;
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn measure(arguments: &[&str]) -> Command {
+    let mut lab = lab();
+    lab.arg("measure").args(arguments);
+    lab
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs ab and a release build: LAB_CI=1 runs it")]
+fn quick_run_writes_table_figures_and_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut quick = measure(&["1", "--quick", "--rounds", "1", "--output"]);
+    let output = run(quick.arg(folder.path())).stdout;
+    let output = String::from_utf8(output).unwrap();
+    assert!(output.contains("stage1_single"), "{output}");
+    assert!(!output.contains('\x1b'), "{output}");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let run: Run = serde_json::from_str(&read("speed.json")).unwrap();
+    assert_eq!((run.servers.len(), run.levels().len()), (1, 2));
+    assert!(read("waterfall.json").contains("stage1_single"));
+    let mut pictures = vec!["throughput.svg", "waterfall-1.svg"];
+    pictures.extend(cfg!(target_os = "linux").then_some("memory.svg"));
+    for name in pictures {
+        assert!(output.contains(name), "{name}");
+        assert!(read(name).starts_with("<svg"), "{name}");
+    }
+}
+
+#[test]
+#[cfg_attr(
+    not(lab_ci),
+    ignore = "needs a C compiler and a release build: LAB_CI=1 runs it"
+)]
+fn process_run_writes_table_figures_and_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut process = measure(&["process", "--starts", "10", "--output"]);
+    let process = process.arg(folder.path()).assert().success();
+    process.stdout(contains("dynamic linker").and(contains("process.json")));
+    let picture = fs::read_to_string(folder.path().join("process.svg")).unwrap();
+    assert!(picture.starts_with("<svg"));
+}
+
+#[test]
+fn wrong_usage_is_refused() {
+    for (arguments, named) in [
+        (&["5"][..], "1 to 4"),
+        (&["apache"], "nginx"),
+        (&["tests"], "package"),
+        (&["../x"], "package"),
+        (&["--rounds", "0"], "--rounds"),
+        (&["process", "--starts", "9"], "--starts"),
+    ] {
+        measure(arguments).assert().code(2).stderr(contains(named));
+    }
+    for kind in [&[][..], &["waterfall"], &["process"]] {
+        let measured = with_ab(&[kind, &["--output", "/proc/x"]].concat());
+        measured.code(3).stderr(contains("Cannot write to /proc/x"));
+    }
+}
+
+/// Runs the command where `ab` is the only program.
+fn with_ab(arguments: &[&str]) -> Assert {
+    let folder = tempfile::tempdir().unwrap();
+    write_script(&folder.path().join("ab"), "#!/bin/sh\n");
+    with_path(arguments, folder.path())
+}
+
+fn with_path(arguments: &[&str], path: &Path) -> Assert {
+    measure(arguments).env("PATH", path).assert()
+}
+
+#[test]
+fn missing_program_is_named_with_its_package() {
+    let empty = tempfile::tempdir().unwrap();
+    let no_generator = with_path(&["1"], empty.path()).code(3);
+    no_generator
+        .stderr(contains("apt-get install apache2-utils").and(contains("brew install hey")));
+    let no_hey = with_ab(&["1", "--generator", "hey"]).code(3);
+    no_hey.stderr(contains("hey is not installed"));
+    let no_busybox = with_ab(&["busybox"]).code(3);
+    no_busybox.stderr(contains("apt-get install busybox"));
+}

@@ -1,0 +1,182 @@
+//! A program under test, and how it is started.
+//!
+//! The program may be anybody's. So it sees little of the harness's environment, leads a process
+//! group of its own, and is killed with everything it started, whatever happens.
+
+use crate::account::Account;
+use crate::cleanup::{self, ProcessGroup, ScratchDir};
+use crate::error::{CheckError, CheckResult};
+use crate::process;
+use rustix::io::Errno;
+use std::env;
+use std::ffi::OsString;
+use std::fs::{self, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// The environment variables that a program sees. Others may hold secrets: a course's access
+/// token, or the seed of this run.
+const ENVIRONMENT: [&str; 9] = [
+    "PATH",
+    "HOME",
+    "USER",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "DYLD_LIBRARY_PATH",
+    "JAVA_HOME",
+];
+
+/// How many bytes of each output stream are kept.
+const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
+
+/// Finds a program in `PATH`, as a shell would.
+pub fn on_path(name: impl AsRef<Path>) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut candidates = env::split_paths(&path).map(|folder| folder.join(&name));
+    candidates.find(|candidate| candidate.is_file())
+}
+
+/// A program that can be started.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub path: PathBuf,
+    /// Arguments that come before the options of the contract.
+    pub arguments: Vec<OsString>,
+    /// The user that it runs as; `None` for the current user.
+    pub user: Option<Account>,
+    /// Keeps the folder of a copy until its last user is gone.
+    _folder: Option<Arc<ScratchDir>>,
+}
+
+impl Program {
+    /// A program that runs as the current user.
+    pub fn new(path: impl Into<PathBuf>) -> Program {
+        Program {
+            path: path.into(),
+            arguments: Vec::new(),
+            user: None,
+            _folder: None,
+        }
+    }
+
+    /// A copy of a program in a temporary folder, so that a rebuild doesn't change it.
+    pub fn copy_of(binary: &Path) -> io::Result<Program> {
+        let folder = ScratchDir::new()?;
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755))?;
+        let name = binary.file_name().unwrap_or(binary.as_os_str());
+        let copy = folder.path().join(name);
+        cleanup::without_starting_processes(|| fs::copy(binary, &copy))?;
+        fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
+        Ok(Program {
+            _folder: Some(Arc::new(folder)),
+            ..Program::new(copy)
+        })
+    }
+
+    /// The command that starts it, without the options of the contract. Its output is piped.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).env_clear();
+        let inherited = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
+        command.envs(ENVIRONMENT.iter().filter_map(inherited));
+        // Keeps panic messages short.
+        command.env("RUST_BACKTRACE", "0");
+        if let Some(user) = self.user {
+            command.uid(user.uid).gid(user.gid);
+        }
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command
+    }
+
+    /// Starts it with these options in its own process group. A program that the system can't
+    /// execute is a failure of the program.
+    pub fn start(&self, options: &[OsString]) -> CheckResult<(Child, ProcessGroup)> {
+        let mut command = self.command();
+        command.args(options);
+        let started = ProcessGroup::start(&mut command);
+        let (child, group) = started.map_err(|error| self.start_error(&error))?;
+        process::limit(child.id().cast_signed(), self.user);
+        Ok((child, group))
+    }
+
+    fn start_error(&self, error: &io::Error) -> CheckError {
+        let received = format!("{} can't be started: {error}", self.path.display());
+        let hint = match Errno::from_io_error(error) {
+            Some(Errno::NOEXEC) => "; a script needs a first line such as #!/bin/sh",
+            Some(Errno::NOENT) => "; the file, or the interpreter in its first line, is missing",
+            Some(Errno::ACCESS) => "",
+            _ => return CheckError::Broken(received),
+        };
+        CheckError::failed("an executable program", received + hint)
+    }
+
+    /// Runs it with these options until it exits, or kills it after `limit`.
+    pub fn run(&self, options: &[&str], limit: Duration) -> CheckResult<Output> {
+        let options: Vec<OsString> = options.iter().map(OsString::from).collect();
+        let (mut child, group) = self.start(&options)?;
+        let (stdout, stderr) = (CapturedOutput::default(), CapturedOutput::default());
+        stdout.capture(child.stdout.take());
+        stderr.capture(child.stderr.take());
+        let deadline = Instant::now() + limit;
+        while child.try_wait()?.is_none() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(2));
+        }
+        // A process that it left behind would keep the output streams open.
+        drop(group);
+        Ok(Output {
+            status: child.wait()?,
+            stdout: stdout.finish(),
+            stderr: stderr.finish(),
+        })
+    }
+}
+
+/// What a program has written to a stream so far, up to a limit.
+#[derive(Clone, Debug, Default)]
+pub struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
+
+impl CapturedOutput {
+    /// Reads a stream to its end in a thread. Everything beyond the limit is discarded, so that
+    /// the writer never blocks.
+    pub fn capture(&self, stream: Option<impl Read + Send + 'static>) {
+        let Some(mut stream) = stream else { return };
+        let captured = Arc::clone(&self.0);
+        thread::spawn(move || {
+            let mut chunk = [0; 8192];
+            while let Ok(length @ 1..) = stream.read(&mut chunk) {
+                let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
+                let room = OUTPUT_LIMIT.saturating_sub(captured.len());
+                captured.extend_from_slice(&chunk[..length.min(room)]);
+            }
+        });
+    }
+
+    /// What has been captured so far.
+    pub fn snapshot(&self) -> Vec<u8> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Everything that a program has written, once it has exited. Another process may still hold
+    /// the stream open; this doesn't wait for it longer than a second.
+    pub fn finish(&self) -> Vec<u8> {
+        let deadline = Instant::now() + Duration::from_secs(1);
+        while Arc::strong_count(&self.0) > 1 && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.snapshot()
+    }
+}

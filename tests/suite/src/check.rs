@@ -1,0 +1,100 @@
+//! A check: one thing that a server must do, and what to say when it doesn't.
+
+use harness::context::TestContext;
+use harness::error::CheckResult;
+use std::cmp::Reverse;
+use std::ops::RangeInclusive;
+
+/// One thing that a server must do.
+pub struct Check {
+    /// Its name in kebab-case, unique in the whole suite. It appears in reports, so it never
+    /// changes.
+    pub id: &'static str,
+    /// The stages that it applies to.
+    pub stages: RangeInclusive<u8>,
+    /// The exercise that it belongs to; `None` for a check of the stages.
+    pub exercise: Option<&'static str>,
+    /// How much it counts compared with the others; [`points`] turns weights into points.
+    pub weight: u32,
+    /// What a server must do, in a line that completes "A server must ...".
+    pub must: &'static str,
+    /// Why: the section of an RFC, or the fault that it guards against.
+    pub why: &'static str,
+    /// A nudge in the right direction that doesn't give the solution away.
+    pub hint: &'static str,
+    /// The checks that must pass before this one can tell anything. If one of them fails, this
+    /// one is not reached.
+    pub needs: &'static [&'static str],
+    /// Whether it waits for a timeout. Slow checks start first.
+    pub slow: bool,
+    /// Whether it connects hundreds of clients. Few of these run at the same time.
+    pub crowd: bool,
+    /// Whether it needs /proc. On other systems it is not run.
+    pub linux_only: bool,
+    /// Whether sending the request again shows the failure, so that it is worth a command line.
+    pub replayable: bool,
+    pub run: fn(&TestContext) -> CheckResult,
+}
+
+/// The check that nearly all others need. A server that can't serve a file by its name can't show
+/// that it refuses one, and giving every request the same answer must earn no points.
+pub const PREREQUISITE: &str = "named-file";
+
+/// What most checks have in common, for `..DEFAULTS`.
+pub const DEFAULTS: Check = Check {
+    id: "",
+    stages: 1..=4,
+    exercise: None,
+    weight: 1,
+    must: "",
+    why: "",
+    hint: "",
+    needs: &[PREREQUISITE],
+    slow: false,
+    crowd: false,
+    linux_only: false,
+    replayable: true,
+    run: |_| Ok(()),
+};
+
+impl Check {
+    /// Where to read more: a lesson in LESSONS.md, or the text of the exercise.
+    pub fn lesson(&self) -> String {
+        match self.exercise {
+            Some(exercise) => format!("cargo lab exercise {exercise}"),
+            None => format!("LESSONS.md, lesson {}", self.stages.start()),
+        }
+    }
+
+    /// Whether it can run on this system.
+    pub fn is_supported(&self) -> bool {
+        !self.linux_only || cfg!(target_os = "linux")
+    }
+}
+
+/// The points of each check: whole numbers that sum to 100. Each check gets the whole part of its
+/// share; the remaining points go to the checks that lost most by rounding.
+pub fn points(checks: &[&Check]) -> Vec<u32> {
+    let total: u32 = checks.iter().map(|check| check.weight).sum();
+    let shares: Vec<u32> = checks.iter().map(|check| check.weight * 100).collect();
+    let mut points: Vec<u32> = shares.iter().map(|share| share / total).collect();
+    let mut order: Vec<usize> = (0..checks.len()).collect();
+    order.sort_by_key(|&index| (Reverse(shares[index] % total), index));
+    let remaining = 100 - points.iter().sum::<u32>();
+    for &index in order.iter().take(remaining as usize) {
+        points[index] += 1;
+    }
+    points
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_whole_and_sum_to_100() {
+        let checks = [1, 1, 1, 3, 5].map(|weight| Check { weight, ..DEFAULTS });
+        let checks: Vec<&Check> = checks.iter().collect();
+        assert_eq!(points(&checks), [9, 9, 9, 27, 46]);
+    }
+}

@@ -1,0 +1,163 @@
+//! The checks of the stages, by subject.
+
+mod command_line;
+mod error_responses;
+mod forms;
+mod header_fields;
+mod malformed;
+mod media_types;
+mod methods;
+mod partial_reads;
+mod path_traversal;
+mod percent_encoding;
+mod permissions;
+pub mod processes;
+mod redirects;
+mod response_fields;
+pub mod robustness;
+mod static_files;
+pub mod threads;
+
+use crate::check::{Check, DEFAULTS};
+use harness::context::{TestContext, wait_until};
+use harness::error::{CheckError, CheckResult};
+use harness::response::Response;
+use harness::server::Server;
+use harness::site::File;
+use harness::text::readable;
+use std::time::Duration;
+
+/// What the checks of stage 4 have in common, for `..STAGE_4`.
+const STAGE_4: Check = Check {
+    stages: 4..=4,
+    ..DEFAULTS
+};
+
+/// All checks, in the order of the lessons.
+pub fn all() -> impl Iterator<Item = &'static Check> {
+    let groups = [
+        command_line::CHECKS,
+        static_files::CHECKS,
+        path_traversal::CHECKS,
+        partial_reads::CHECKS,
+        malformed::CHECKS,
+        robustness::CHECKS,
+        processes::CHECKS,
+        threads::CHECKS,
+        media_types::CHECKS,
+        response_fields::CHECKS,
+        methods::CHECKS,
+        permissions::CHECKS,
+        redirects::CHECKS,
+        percent_encoding::CHECKS,
+        forms::CHECKS,
+        header_fields::CHECKS,
+        error_responses::CHECKS,
+    ];
+    groups.into_iter().flatten()
+}
+
+/// The checks of a stage.
+pub fn of_stage(stage: u8) -> Vec<&'static Check> {
+    all()
+        .filter(|check| check.stages.contains(&stage))
+        .collect()
+}
+
+/// Fails unless the server still serves its index page.
+fn ensure_alive(ctx: &TestContext, server: &Server) -> CheckResult {
+    server.get("/")?.ensure_serves(&ctx.site.index)
+}
+
+/// Fails unless a response has one of these status codes.
+pub fn ensure_status_in(response: &Response, statuses: &[u16]) -> CheckResult {
+    let list: Vec<String> = statuses.iter().map(u16::to_string).collect();
+    let expected = format!("status {}", list.join(" or "));
+    response.ensure(statuses.contains(&response.status), expected)
+}
+
+/// Fails unless a response has content that explains the error to a person.
+fn ensure_explanation(response: &Response) -> CheckResult {
+    let has_content = !response.content.is_empty();
+    response.ensure(has_content, "some content that explains the error")
+}
+
+/// Parses what a server sent in response to a request.
+fn parse_response(request: &[u8], raw: &[u8]) -> CheckResult<Response> {
+    Response::parse(request, raw).ok_or_else(|| {
+        let received = format!("\n{}", readable(raw));
+        CheckError::after(request, "a response", received.trim_end())
+    })
+}
+
+/// Waits until a count is as wanted, for at most `limit`. Returns the last count.
+fn wait_for_count(
+    limit: Duration,
+    count: impl Fn() -> CheckResult<usize>,
+    is_wanted: impl Fn(usize) -> bool,
+) -> CheckResult<usize> {
+    let mut last = 0;
+    wait_until(limit, || {
+        last = count()?;
+        Ok(is_wanted(last))
+    })?;
+    Ok(last)
+}
+
+/// Adds a file with random content.
+fn add_file(ctx: &TestContext, name: &str) -> CheckResult<File> {
+    Ok(ctx.site.add(name, &ctx.site.bytes(20))?)
+}
+
+/// Adds a page with a random name that others can't read.
+fn add_private_page(ctx: &TestContext) -> CheckResult<File> {
+    let page = ctx.site.add_page(&format!("{}.html", ctx.site.name()))?;
+    ctx.site.set_mode(&page.name, 0o600)?;
+    Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::points;
+    use crate::exercises;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn check_ids_are_unique_and_texts_are_complete() {
+        let is_kebab =
+            |byte: u8| byte == b'-' || byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let mut ids = BTreeSet::new();
+        let exercises = exercises::all().flat_map(|exercise| exercise.checks);
+        for check in all().chain(exercises) {
+            let id = check.id;
+            assert!(id.bytes().all(is_kebab), "{id}");
+            assert!(ids.insert(id), "{id} is used twice");
+            for text in [check.must, check.why, check.hint] {
+                assert!(!text.is_empty() && !text.contains('\n'), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn needed_checks_are_in_the_same_suites() {
+        for check in all() {
+            for id in check.needs {
+                let needed = all().find(|other| other.id == *id);
+                let needed = needed.unwrap_or_else(|| panic!("{} needs {id}", check.id));
+                let mut stages = check.stages.clone();
+                let in_all = stages.all(|stage| needed.stages.contains(&stage));
+                assert!(in_all, "{} needs {id}, which some suites lack", check.id);
+            }
+        }
+    }
+
+    #[test]
+    fn every_stage_has_100_points_and_every_check_counts() {
+        for stage in 1..=4 {
+            let points = points(&of_stage(stage));
+            assert_eq!(points.iter().sum::<u32>(), 100, "stage {stage}");
+            assert!(points.iter().all(|points| *points > 0), "stage {stage}");
+        }
+    }
+}

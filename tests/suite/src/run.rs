@@ -1,0 +1,343 @@
+//! Runs checks, many at a time, since most of the time they wait.
+
+use crate::check::Check;
+use harness::cleanup;
+use harness::context::TestContext;
+use harness::error::{CheckError, Evidence};
+use harness::program::Program;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::any::Any;
+use std::env;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{self, Receiver};
+use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How many checks run at the same time for each processor, in the whole process.
+const CHECKS_PER_PROCESSOR: usize = 8;
+
+/// How many of those connect hundreds of clients.
+const CROWDS_PER_PROCESSOR: usize = 1;
+
+/// How many descriptors the harness needs: some checks connect hundreds of clients.
+const DESCRIPTORS: u64 = 8192;
+
+/// How long to wait for the next verdict before the run is given up. A check ends itself long
+/// before.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What a check found.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    Passed,
+    /// The server's fault.
+    Failed(Failure),
+    /// Something that it needs has failed, so it would tell nothing. The text says what.
+    NotReached(String),
+    /// It can't run here. The text says why.
+    NotRun(String),
+    /// The harness's fault, which says nothing about the server.
+    Broken(String),
+}
+
+/// A fault of a server: what shows it, and the end of the server's log.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    pub evidence: Box<Evidence>,
+    pub log: Vec<u8>,
+}
+
+/// A verdict, and how long it took.
+#[derive(Clone, Debug)]
+pub struct TimedVerdict {
+    pub verdict: Verdict,
+    pub duration: Duration,
+}
+
+/// Prepares this process to run checks: signals clean up, and there are enough descriptors.
+pub fn prepare() -> Result<(), String> {
+    cleanup::handle_signals().map_err(|error| format!("cannot handle signals: {error}"))?;
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = limit
+        .maximum
+        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
+    if limit.current.is_some_and(|current| current < wanted) {
+        let raised = Rlimit {
+            current: Some(wanted),
+            ..limit
+        };
+        setrlimit(Resource::Nofile, raised)
+            .map_err(|error| format!("cannot raise the limit on descriptors: {error}"))?;
+    }
+    Ok(())
+}
+
+/// The seed of this run: the variable `LAB_SEED`, which repeats a run, or a random one.
+pub fn seed() -> Result<u64, String> {
+    let Ok(text) = env::var("LAB_SEED") else {
+        return Ok(u64::from(fastrand::u32(..)));
+    };
+    text.parse()
+        .map_err(|_| format!("LAB_SEED must be a whole number, not `{text}`."))
+}
+
+/// How many checks of a kind run at the same time, in the whole process. However many suites run at
+/// once, they share this limit: more checks than the machine can handle would make correct servers
+/// look slow.
+struct Limit {
+    running: Mutex<usize>,
+    finished: Condvar,
+    per_processor: usize,
+}
+
+static CHECKS: Limit = Limit::new(CHECKS_PER_PROCESSOR);
+static CROWDS: Limit = Limit::new(CROWDS_PER_PROCESSOR);
+
+impl Limit {
+    const fn new(per_processor: usize) -> Limit {
+        Limit {
+            running: Mutex::new(0),
+            finished: Condvar::new(),
+            per_processor,
+        }
+    }
+
+    fn get(&self) -> usize {
+        self.per_processor * thread::available_parallelism().map_or(1, usize::from)
+    }
+
+    /// Does some work as soon as fewer than this limit are at work.
+    fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let running = self
+            .finished
+            .wait_while(running, |running| *running >= self.get());
+        *running.unwrap_or_else(PoisonError::into_inner) += 1;
+        let result = work();
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.finished.notify_one();
+        result
+    }
+}
+
+/// How many checks run at the same time.
+pub fn max_concurrent() -> usize {
+    CHECKS.get()
+}
+
+/// Runs one check on a program, regardless of what it needs.
+pub fn run_check(check: &Check, program: &Program, seed: u64) -> Verdict {
+    if !check.is_supported() {
+        return Verdict::NotRun("it needs /proc, which only Linux has".to_string());
+    }
+    let ctx = match TestContext::new(program, seed, check.id) {
+        Ok(ctx) => ctx,
+        Err(error) => return Verdict::Broken(format!("cannot create a site: {error}")),
+    };
+    let run = || panic::catch_unwind(AssertUnwindSafe(|| (check.run)(&ctx)));
+    let limited = || CHECKS.run(run);
+    let outcome = if check.crowd {
+        CROWDS.run(limited)
+    } else {
+        limited()
+    };
+    match outcome {
+        Ok(Ok(())) => Verdict::Passed,
+        Ok(Err(CheckError::Failed(evidence))) => Verdict::Failed(Failure {
+            evidence,
+            log: ctx.log_tail(),
+        }),
+        Ok(Err(CheckError::Broken(reason))) => Verdict::Broken(reason),
+        Err(payload) => Verdict::Broken(format!("the check panicked: {}", panic_text(&payload))),
+    }
+}
+
+fn panic_text(payload: &Box<dyn Any + Send>) -> &str {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}
+
+/// A run of some checks on one program. Each check runs once, when its verdict is first asked
+/// for, and after those that it needs.
+pub struct Run {
+    pub checks: Vec<&'static Check>,
+    program: Program,
+    seed: u64,
+    verdicts: Vec<OnceLock<TimedVerdict>>,
+}
+
+impl Run {
+    pub fn new(checks: Vec<&'static Check>, program: Program, seed: u64) -> Run {
+        let verdicts = checks.iter().map(|_| OnceLock::new()).collect();
+        Run {
+            checks,
+            program,
+            seed,
+            verdicts,
+        }
+    }
+
+    /// The verdict of the check at that index.
+    pub fn verdict(&self, index: usize) -> &TimedVerdict {
+        self.verdicts[index].get_or_init(|| {
+            let started = Instant::now();
+            let check = self.checks[index];
+            let obstacle = check.needs.iter().find_map(|id| self.obstacle(id));
+            let verdict = obstacle.unwrap_or_else(|| run_check(check, &self.program, self.seed));
+            TimedVerdict {
+                verdict,
+                duration: started.elapsed(),
+            }
+        })
+    }
+
+    /// The verdict of a check that needs the one with this id; `None` if it can run.
+    fn obstacle(&self, id: &str) -> Option<Verdict> {
+        let index = self.checks.iter().position(|check| check.id == id)?;
+        match &self.verdict(index).verdict {
+            Verdict::Passed => None,
+            Verdict::Broken(_) => Some(Verdict::Broken(format!("it needs `{id}`, which broke"))),
+            Verdict::NotRun(reason) => Some(Verdict::NotRun(reason.clone())),
+            Verdict::Failed(_) => Some(Verdict::NotReached(format!("`{id}` must pass first"))),
+            Verdict::NotReached(reason) => Some(Verdict::NotReached(reason.clone())),
+        }
+    }
+
+    /// The order in which to start: first what others need, then what is slow.
+    fn order(&self) -> Vec<usize> {
+        let is_needed = |id: &str| self.checks.iter().any(|check| check.needs.contains(&id));
+        let mut order: Vec<usize> = (0..self.checks.len()).collect();
+        order.sort_by_key(|index| {
+            let check = self.checks[*index];
+            (check.needs.len(), !is_needed(check.id), !check.slow)
+        });
+        order
+    }
+
+    /// Starts all checks. The receiver gets each verdict with its index. The threads outlive the
+    /// receiver if a check never ends.
+    fn start(self: &Arc<Run>) -> Receiver<(usize, TimedVerdict)> {
+        let (sender, receiver) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(self.order().into_iter()));
+        for _ in 0..max_concurrent() {
+            let (run, queue, sender) = (Arc::clone(self), Arc::clone(&queue), sender.clone());
+            let next = move || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+            thread::spawn(move || {
+                while let Some(index) = next() {
+                    if sender.send((index, run.verdict(index).clone())).is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+        receiver
+    }
+}
+
+/// Runs checks on a program and returns their verdicts in the same order. `progress` gets the
+/// index and the verdict of each check when it ends.
+pub fn run_all(run: Run, mut progress: impl FnMut(usize, &TimedVerdict)) -> Vec<TimedVerdict> {
+    let run = Arc::new(run);
+    let mut verdicts: Vec<Option<TimedVerdict>> = vec![None; run.checks.len()];
+    let receiver = run.start();
+    while verdicts.iter().any(Option::is_none) {
+        let Ok((index, timed)) = receiver.recv_timeout(VERDICT_TIMEOUT) else {
+            break;
+        };
+        progress(index, &timed);
+        verdicts[index] = Some(timed);
+    }
+    // The threads release the program, whose folder is removed with its last user.
+    let deadline = Instant::now() + Duration::from_secs(1);
+    while Arc::strong_count(&run) > 1 && Instant::now() < deadline {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let stalled = || TimedVerdict {
+        verdict: Verdict::Broken(format!("there was no verdict for {VERDICT_TIMEOUT:?}")),
+        duration: VERDICT_TIMEOUT,
+    };
+    let verdicts = verdicts.into_iter();
+    verdicts
+        .map(|timed| timed.unwrap_or_else(stalled))
+        .collect()
+}
+
+/// Runs each check by itself, regardless of what it needs. It is for the suite's own tests, in
+/// which every check must show what it detects.
+pub fn run_each(jobs: &[(&'static Check, &Program)], seed: u64) -> Vec<Verdict> {
+    let verdicts: Vec<OnceLock<Verdict>> = jobs.iter().map(|_| OnceLock::new()).collect();
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..max_concurrent() {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((check, program)) = jobs.get(index) else {
+                        return;
+                    };
+                    verdicts[index].get_or_init(|| run_check(check, program, seed));
+                }
+            });
+        }
+    });
+    let verdicts = verdicts.into_iter();
+    verdicts.filter_map(OnceLock::into_inner).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::DEFAULTS;
+
+    static SUITE: [Check; 5] = [
+        Check {
+            id: "fails",
+            needs: &[],
+            run: |_| Err(CheckError::failed("this", "that")),
+            ..DEFAULTS
+        },
+        Check {
+            id: "needs-failed",
+            needs: &["fails"],
+            ..DEFAULTS
+        },
+        Check {
+            id: "needs-not-reached",
+            needs: &["needs-failed"],
+            ..DEFAULTS
+        },
+        Check {
+            id: "panics",
+            needs: &[],
+            run: |_| panic!("oops"),
+            ..DEFAULTS
+        },
+        Check {
+            id: "needs-broken",
+            needs: &["panics", "is-not-in-this-suite"],
+            ..DEFAULTS
+        },
+    ];
+
+    #[test]
+    fn check_is_not_reached_if_a_needed_one_fails() {
+        let run = Run::new(SUITE.iter().collect(), Program::new("true"), 1);
+        let mut count = 0;
+        let verdicts = run_all(run, |_, _| count += 1);
+        assert_eq!(count, SUITE.len());
+        let [failed, next, last, broken, after] = verdicts.try_into().unwrap();
+        assert!(matches!(failed.verdict, Verdict::Failed(_)));
+        for timed in [next, last] {
+            let Verdict::NotReached(reason) = timed.verdict else {
+                panic!("{timed:?}");
+            };
+            assert_eq!(reason, "`fails` must pass first");
+        }
+        for timed in [broken, after] {
+            assert!(matches!(timed.verdict, Verdict::Broken(_)), "{timed:?}");
+        }
+    }
+}

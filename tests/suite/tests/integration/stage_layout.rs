@@ -1,0 +1,136 @@
+//! The layout of the stages: what a lesson doesn't touch is identical, byte for byte, and what it
+//! touches is small enough for one lesson.
+//!
+//! Clippy checks that each function fits on one screen: see `clippy.toml`.
+
+use harness::workspace::{self, STAGES, stage};
+use similar::{ChangeTag, TextDiff};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use toml::Table;
+
+/// The files that may differ between stages 1, 2 and 3.
+const LESSON: [&str; 3] = ["Cargo.toml", "src/main.rs", "src/serve.rs"];
+
+/// The most lines that may be added and removed from one of these stages to the next.
+const DIFF_LIMIT: usize = 60;
+
+/// Each stage must have fewer lines of code than this.
+const CODE_LIMITS: [usize; 4] = [400, 400, 400, 900];
+
+/// The crates that every stage may depend on.
+const CRATES: [&str; 3] = ["anyhow", "clap", "regex"];
+
+/// The crates that only stage 4 may depend on.
+const STAGE_4_CRATES: [&str; 4] = [
+    "form_urlencoded",
+    "html-escape",
+    "httpdate",
+    "percent-encoding",
+];
+
+fn folder(number: u8) -> PathBuf {
+    workspace::folder(stage(number), false)
+}
+
+/// The content of a file of a stage.
+fn read(number: u8, name: &str) -> String {
+    let path = folder(number).join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// The names in a folder, sorted.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let name = |entry: fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
+    entries.map(|entry| name(entry.unwrap())).collect()
+}
+
+/// The files of a stage, relative to its folder.
+fn files(number: u8) -> BTreeSet<String> {
+    let sources = names(&folder(number).join("src"));
+    let sources = sources.iter().map(|name| format!("src/{name}"));
+    sources.chain(["Cargo.toml".to_string()]).collect()
+}
+
+/// The lines of a file that differ between two stages.
+fn changes(old: u8, new: u8, name: &str) -> Vec<String> {
+    let (old, new) = (read(old, name), read(new, name));
+    let diff = TextDiff::from_lines(&old, &new);
+    let changes = diff.iter_all_changes();
+    let changes = changes.filter(|line| line.tag() != ChangeTag::Equal);
+    changes
+        .map(|line| format!("{}{line}", line.tag()))
+        .collect()
+}
+
+#[test]
+fn stages_have_the_same_files() {
+    for stage in &STAGES {
+        let expected = ["Cargo.toml", "src"].map(String::from);
+        assert_eq!(names(&folder(stage.number)), BTreeSet::from(expected));
+    }
+    assert_eq!(files(1), files(2));
+    assert_eq!(files(1), files(3));
+    assert!(files(1).is_subset(&files(4)));
+}
+
+#[test]
+fn stages_1_to_3_differ_only_in_their_lesson() {
+    for (old, new) in [(1, 2), (2, 3)] {
+        let mut total = 0;
+        for name in files(old) {
+            let changes = changes(old, new, &name);
+            let may_change = LESSON.contains(&name.as_str());
+            let problem = format!("{name} differs in stages {old} and {new}");
+            assert!(may_change || changes.is_empty(), "{problem}: {changes:#?}");
+            total += changes.len();
+        }
+        assert!(
+            total <= DIFF_LIMIT,
+            "{total} lines change from stage {old} to {new}; the limit is {DIFF_LIMIT}"
+        );
+    }
+}
+
+#[test]
+fn stages_3_and_4_share_serve() {
+    assert_eq!(changes(3, 4, "src/serve.rs"), [""; 0]);
+}
+
+/// The number of lines of code in a file, without its tests, comments and empty lines.
+fn code_lines(text: &str) -> usize {
+    let text = text.split("#[cfg(test)]").next().unwrap_or(text);
+    let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+    text.lines().filter(is_code).count()
+}
+
+#[test]
+fn stages_are_small() {
+    for (stage, limit) in STAGES.iter().zip(CODE_LIMITS) {
+        let files = files(stage.number);
+        let sources = files.iter().filter(|name| name.ends_with(".rs"));
+        let total: usize = sources
+            .map(|name| code_lines(&read(stage.number, name)))
+            .sum();
+        assert!(
+            total < limit,
+            "{} has {total} lines of code; it must have fewer than {limit}",
+            stage.name
+        );
+    }
+}
+
+#[test]
+fn stages_depend_on_allowed_crates_only() {
+    for stage in &STAGES {
+        let manifest: Table = read(stage.number, "Cargo.toml").parse().unwrap();
+        for name in manifest["dependencies"].as_table().unwrap().keys() {
+            let name = name.as_str();
+            let is_allowed =
+                CRATES.contains(&name) || stage.number == 4 && STAGE_4_CRATES.contains(&name);
+            assert!(is_allowed, "{} must not depend on {name}", stage.name);
+        }
+    }
+}
