@@ -84,6 +84,7 @@ impl Grading {
     pub fn abort(&self, status: Status, message: String) -> Report {
         let reason = message.lines().next().unwrap_or_default().to_string();
         let timed = TimedVerdict {
+            first_attempt: None,
             verdict: match status {
                 Status::Broken => Verdict::Broken(reason),
                 _ => Verdict::NotReached(reason),

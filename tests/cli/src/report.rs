@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use std::time::SystemTime;
 use suite::CONTRACT_VERSION;
 use suite::check::{Check, points};
-use suite::explain::{Details, explain};
+use suite::explain::{Details, explain, summarize};
 use suite::run::{TimedVerdict, Verdict};
 
 /// The name and version of the schema.
@@ -63,6 +63,9 @@ pub struct CheckReport {
     pub score: u32,
     pub max_score: u32,
     pub seconds: f64,
+    /// What it found first, if it ran again because the machine was too busy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_attempt: Option<String>,
     /// Where to read more.
     pub lesson: String,
     /// The explanation for the student; empty if the check passed.
@@ -107,6 +110,7 @@ impl CheckReport {
             score: 0,
             max_score: points,
             seconds: 0.0,
+            first_attempt: None,
             lesson: check.lesson(),
             output: "  not run: the run ended before this check started\n".to_string(),
         }
@@ -125,7 +129,9 @@ impl CheckReport {
         self.score = if passed { self.max_score } else { 0 };
         self.seconds = timed.duration.as_secs_f64();
         let port = workspace::stage(stage).port;
-        self.output = explain(check, &timed.verdict, details, port);
+        let first_attempt = timed.first_attempt.as_ref();
+        self.first_attempt = first_attempt.map(|first| summarize(first, details));
+        self.output = explain(check, timed, details, port);
     }
 }
 

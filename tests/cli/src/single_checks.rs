@@ -6,7 +6,7 @@ use harness::{cleanup, process, workspace};
 use std::process::ExitCode;
 use suite::check::{Check, points};
 use suite::explain::{Details, explain};
-use suite::run::{Run, Verdict};
+use suite::run::{Run, TimedVerdict, Verdict};
 
 /// Lists checks with their points.
 pub fn list(checks: &[&Check]) {
@@ -43,7 +43,7 @@ pub fn run_matching(
     let run = Run::new(checks, program.clone(), seed);
     let mut code = ExitCode::SUCCESS;
     for (index, check) in run.checks.iter().enumerate() {
-        if check.id.contains(part) && !print_verdict(check, &run.verdict(index).verdict, stage) {
+        if check.id.contains(part) && !print_verdict(check, run.verdict(index), stage) {
             code = ExitCode::FAILURE;
         }
     }
@@ -53,10 +53,11 @@ pub fn run_matching(
 }
 
 /// Explains the verdict of a check. Returns whether it passed.
-pub fn print_verdict(check: &Check, verdict: &Verdict, stage: u8) -> bool {
-    let passed = matches!(verdict, Verdict::Passed);
+pub fn print_verdict(check: &Check, timed: &TimedVerdict, stage: u8) -> bool {
+    let passed = matches!(timed.verdict, Verdict::Passed);
     let (style, sign) = if passed { (GREEN, '✓') } else { (RED, '✗') };
-    let text = explain(check, verdict, Details::Full, workspace::stage(stage).port);
+    let port = workspace::stage(stage).port;
+    let text = explain(check, timed, Details::Full, port);
     anstream::println!("{}\n{text}", paint(style, format!("{sign} {}", check.id)));
     passed
 }

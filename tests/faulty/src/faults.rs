@@ -87,19 +87,24 @@ faults! {
         Only: "address-in-use-error";
     IgnoresRoot, 1, "Serves the current folder instead of `--root`",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
-            "address-in-use-error", "well-formed-response", "connection-close", "server-field",
-            "folder-is-not-served", "no-path-traversal", "no-encoded-path-traversal",
-            "no-absolute-path", "link-outside-root", "fifo-is-not-opened", "socket-is-not-served",
-            "only-get-is-implemented", "no-descriptor-leaks";
+            "address-in-use-error", "announces-when-ready", "well-formed-response",
+            "connection-close", "server-field", "folder-is-not-served", "no-path-traversal",
+            "no-encoded-path-traversal", "no-absolute-path", "link-outside-root",
+            "fifo-is-not-opened", "socket-is-not-served", "only-get-is-implemented",
+            "no-descriptor-leaks";
     AnnouncesPortZero, 1, "Announces the requested port 0 instead of the actual port",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
             "restarts-immediately";
     AnnouncementLacksRoot, 1, "Doesn't announce which folder it serves",
         Only: "announces-when-ready";
+    AnnouncementHasOtherWords, 1, "Announces its address in another line than the contract says",
+        Only: "announces-when-ready";
     AnnouncementNotFlushed, 1, "Doesn't flush the line that announces its address",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error";
+    ListensOnAllAddresses, 1, "Listens on all addresses instead of the one in `--listen`",
+        Only: "announces-when-ready";
     NoAddressReuse, 1, "Doesn't set SO_REUSEADDR, so it can't restart immediately",
         Only: "restarts-immediately";
     IgnoresSignals, 1, "Ignores SIGINT and SIGTERM",
@@ -119,54 +124,51 @@ faults! {
     AlwaysHello, 1, "Sends `Hello, World!` for every request, with LF line endings",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
-            "no-descriptor-leaks";
+            "announces-when-ready", "no-descriptor-leaks";
     AlwaysCannedPage, 1, "Sends the same well-formed page for every request",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
-            "well-formed-response", "connection-close", "server-field", "no-descriptor-leaks";
+            "announces-when-ready", "well-formed-response", "connection-close", "server-field",
+            "no-descriptor-leaks";
     AlwaysIndex, 1, "Sends the site's index page for every request",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
-            "announces-when-ready", "restarts-immediately", "index-page", "well-formed-response",
-            "connection-close", "server-field", "http-1-0", "unread-content", "empty-connection",
-            "tls-hello", "long-head", "mutations", "silent-client-timeout",
-            "incomplete-head-timeout", "slow-head-timeout", "lingering-close-is-bounded",
-            "client-that-never-reads", "no-descriptor-leaks", "descriptors-run-out",
-            "shrinking-file";
+            "announces-when-ready", "index-page", "well-formed-response", "connection-close",
+            "server-field", "no-descriptor-leaks";
     ContentFromName, 1, "Makes up a page from the requested name",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
-            "well-formed-response", "connection-close", "server-field", "no-descriptor-leaks";
+            "announces-when-ready", "well-formed-response", "connection-close", "server-field",
+            "no-descriptor-leaks";
     AlwaysNotFound, 1, "Sends 404 for every request",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
-            "well-formed-response", "connection-close", "server-field", "folder-is-not-served",
-            "no-path-traversal", "no-encoded-path-traversal", "no-absolute-path",
-            "link-outside-root", "fifo-is-not-opened", "socket-is-not-served",
+            "announces-when-ready", "well-formed-response", "connection-close", "server-field",
+            "folder-is-not-served", "no-path-traversal", "no-encoded-path-traversal",
+            "no-absolute-path", "link-outside-root", "fifo-is-not-opened", "socket-is-not-served",
             "no-descriptor-leaks";
     AlwaysBadRequest, 1, "Sends 400 for every request",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
-            "well-formed-response", "connection-close", "server-field", "no-encoded-path-traversal",
-            "no-absolute-path", "no-descriptor-leaks";
+            "announces-when-ready", "well-formed-response", "connection-close", "server-field",
+            "no-path-traversal", "no-encoded-path-traversal", "no-absolute-path",
+            "link-outside-root", "fifo-is-not-opened", "socket-is-not-served",
+            "no-descriptor-leaks";
     RespondsBeforeReading, 1, "Sends the site's index page before it reads the request",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
-            "announces-when-ready", "restarts-immediately", "index-page", "well-formed-response",
-            "connection-close", "server-field", "http-1-0", "unread-content", "empty-connection",
-            "tls-hello", "mutations", "slow-head-timeout", "lingering-close-is-bounded",
-            "client-that-never-reads", "no-descriptor-leaks", "descriptors-run-out",
-            "shrinking-file";
+            "announces-when-ready", "index-page", "well-formed-response", "connection-close",
+            "server-field", "no-descriptor-leaks";
 
     // Static files.
+    LowercasesPaths, 1, "Changes every path to lower case",
+        Only: "file-names";
+    ServesOnlyPlainNames, 1, "Serves only names of lower-case letters, digits and dots",
+        Only: "file-names";
+    RejectsExecutableFiles, 1, "Sends 500 for a file with permission to execute",
+        Only: "file-names";
     NoIndexPages, 1, "Doesn't serve `index.html` for a path that ends with a slash",
-        Only: "announces-when-ready", "restarts-immediately", "index-page", "nested-folder",
-            "query-is-ignored", "absolute-form", "http-1-0", "missing-file",
-            "unusual-bytes-in-target", "unread-content", "empty-connection",
-            "malformed-request-line", "tls-hello", "http-versions", "methods", "target-forms",
-            "long-request-line", "long-head", "mutations", "silent-client-timeout",
-            "incomplete-head-timeout", "slow-head-timeout", "lingering-close-is-bounded",
-            "client-that-never-reads", "vanishing-clients", "descriptors-run-out", "shrinking-file";
+        Only: "index-page", "nested-folder", "missing-file";
     IndexOnlyAtRoot, 1, "Serves `index.html` only for the document root",
         Only: "nested-folder", "missing-file";
     QueryIsPartOfName, 1, "Treats the query as part of the file name",
@@ -180,11 +182,12 @@ faults! {
         Only: "large-file", "half-closed-client", "bytes-after-request", "large-file-memory";
     OmitsLastByte, 1, "Omits the last byte of a file",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
-            "missing-root-error", "file-as-root-error", "address-in-use-error", "logs-each-request",
-            "empty-file", "well-formed-response", "connection-close", "server-field",
-            "folder-is-not-served", "no-path-traversal", "no-encoded-path-traversal",
-            "no-absolute-path", "link-outside-root", "fifo-is-not-opened", "socket-is-not-served",
-            "only-get-is-implemented", "no-descriptor-leaks", "large-file-memory";
+            "missing-root-error", "file-as-root-error", "address-in-use-error",
+            "announces-when-ready", "logs-each-request", "empty-file", "well-formed-response",
+            "connection-close", "server-field", "folder-is-not-served", "no-path-traversal",
+            "no-encoded-path-traversal", "no-absolute-path", "link-outside-root",
+            "fifo-is-not-opened", "socket-is-not-served", "only-get-is-implemented",
+            "no-descriptor-leaks", "large-file-memory";
     CachesFiles, 1, "Never reads a file again, even if it has changed",
         Only: "changed-file";
     EndsLinesWithLf, 1, "Ends the lines of a response head with LF alone",
@@ -197,11 +200,12 @@ faults! {
         Only: "well-formed-response";
     OmitsEmptyLine, 1, "Omits the empty line between head and content",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
-            "missing-root-error", "file-as-root-error", "address-in-use-error", "logs-each-request",
-            "empty-file", "connection-close", "server-field", "folder-is-not-served",
-            "no-path-traversal", "no-encoded-path-traversal", "no-absolute-path",
-            "link-outside-root", "fifo-is-not-opened", "socket-is-not-served",
-            "no-descriptor-leaks", "large-file-memory";
+            "missing-root-error", "file-as-root-error", "address-in-use-error",
+            "announces-when-ready", "logs-each-request", "empty-file", "connection-close",
+            "server-field", "folder-is-not-served", "no-path-traversal",
+            "no-encoded-path-traversal", "no-absolute-path", "link-outside-root",
+            "fifo-is-not-opened", "socket-is-not-served", "no-descriptor-leaks",
+            "large-file-memory";
     SendsNoFields, 1, "Doesn't send any header fields",
         Only: "connection-close", "server-field";
     NoConnectionField, 1, "Doesn't send `Connection: close`",
@@ -209,10 +213,11 @@ faults! {
     NoServerField, 1, "Doesn't send a Server field",
         Only: "server-field";
     NeverCloses, 1, "Never closes a connection",
-        AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
-            "missing-root-error", "file-as-root-error", "address-in-use-error", "large-file-memory";
+        Only: "connection-close", "unread-content", "tls-hello", "mutations",
+            "incomplete-head-timeout", "lingering-close-is-bounded", "no-descriptor-leaks",
+            "descriptors-run-out", "shrinking-file";
     NoAbsoluteForm, 1, "Rejects targets in absolute-form",
-        Only: "absolute-form", "no-path-traversal";
+        Only: "absolute-form";
     RejectsHttpOneZero, 1, "Sends 505 for HTTP/1.0",
         Only: "http-1-0", "bare-lf-line-endings";
 
@@ -224,6 +229,8 @@ faults! {
             "link-outside-root", "unusual-bytes-in-target", "fifo-is-not-opened",
             "socket-is-not-served", "unread-content", "long-request-line", "mutations",
             "no-descriptor-leaks";
+    MissingErrorPageEndsServer, 1, "Crashes if a file is missing and the site has no 404.html",
+        Only: "missing-file";
     NotFoundHasNoContent, 1, "Sends 404 without content",
         Only: "missing-file";
     MissingFileIsOk, 1, "Sends 200 instead of 404 for a missing file",
@@ -300,7 +307,7 @@ faults! {
     NoTimeout, 1, "Waits forever for a request",
         Only: "tls-hello", "silent-client-timeout", "incomplete-head-timeout", "slow-head-timeout";
     IgnoresTimeoutOption, 1, "Waits 5 seconds, whatever `--timeout` says",
-        Only: "tls-hello", "silent-client-timeout", "incomplete-head-timeout", "slow-head-timeout";
+        Only: "silent-client-timeout", "incomplete-head-timeout", "slow-head-timeout";
     TimeoutTooShort, 1, "Waits only half as long as `--timeout` says",
         Only: "silent-client-timeout", "incomplete-head-timeout";
     TimeoutPerRead, 1, "Restarts the timeout with every read",
@@ -351,8 +358,8 @@ faults! {
 
     // Threads.
     SequentialInsteadOfThreads, 3, "Serves one client at a time",
-        Only: "silent-clients-do-not-block", "sixty-four-clients", "single-process",
-            "thread-per-connection", "threads-end-with-clients", "threads-are-bounded";
+        Only: "silent-clients-do-not-block", "sixty-four-clients", "thread-per-connection",
+            "threads-end-with-clients", "threads-are-bounded";
     ProcessesInsteadOfThreads, 3, "Starts processes instead of threads",
         Only: "single-process";
     OnlyEightThreads, 3, "Runs at most eight threads",

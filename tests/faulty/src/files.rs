@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileTypeExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// What a path leads to.
@@ -56,6 +56,10 @@ pub fn open(config: &Config, path: &[u8]) -> Result<Found, Status> {
     if !may_be_opened(config, &metadata) {
         return Err(Status::NOT_FOUND);
     }
+    let is_executable = metadata.permissions().mode() & 0o111 != 0;
+    if config.has(Fault::RejectsExecutableFiles) && is_executable {
+        return Err(Status::INTERNAL_SERVER_ERROR);
+    }
     let file = File::open(&canonical).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
     if config.is_stage4() && !permission::others_may_read(config, &canonical, &file) {
         return Err(Status::FORBIDDEN);
@@ -75,6 +79,14 @@ fn join_root(config: &Config, path: &[u8]) -> Option<PathBuf> {
         Some(end) if config.has(Fault::TruncatesAtNul) => &path[..end],
         _ => path,
     };
+    let path = &match config.fault {
+        Some(Fault::LowercasesPaths) => path.to_ascii_lowercase(),
+        _ => path.to_vec(),
+    };
+    let is_plain = |byte: &u8| byte.is_ascii_lowercase() || b"0123456789./".contains(byte);
+    if config.has(Fault::ServesOnlyPlainNames) && !path.iter().all(is_plain) {
+        return None;
+    }
     let mut joined = config.root.clone();
     if config.has(Fault::DoubleSlashIsAbsolute) {
         // Pushing an absolute path replaces what was there.

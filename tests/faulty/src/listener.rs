@@ -15,6 +15,7 @@ pub fn open(config: &Config) -> anyhow::Result<TcpListener> {
     let address = config.address();
     let listener = match config.fault {
         Some(Fault::NoAddressReuse) => bind_without_reuse(address),
+        Some(Fault::ListensOnAllAddresses) => TcpListener::bind(("0.0.0.0", address.port())),
         _ => TcpListener::bind(address),
     };
     match config.fault {
@@ -44,9 +45,11 @@ fn bind_without_reuse(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Prints the line that says what is served, and where.
 pub fn announce(listener: &TcpListener, root: &str, config: &Config) -> io::Result<()> {
-    let address = listener.local_addr()?;
+    let port = listener.local_addr()?.port();
+    let address = SocketAddr::new(config.address().ip(), port);
     let line = match config.fault {
         Some(Fault::AnnouncesPortZero) => format!("Serving {root} at http://{}/", config.address()),
+        Some(Fault::AnnouncementHasOtherWords) => format!("Listening on http://{address}"),
         Some(Fault::AnnouncementLacksRoot) => format!("Serving files at http://{address}/"),
         _ => format!("Serving {root} at http://{address}/"),
     };

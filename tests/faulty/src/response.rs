@@ -75,6 +75,11 @@ impl Response {
         match config.fault {
             Some(Fault::NotFoundHasNoContent) if is_missing => return Response::empty(status),
             Some(Fault::MissingFileEndsServer) if is_missing => panic!("the file is missing"),
+            Some(Fault::MissingErrorPageEndsServer)
+                if is_missing && !config.root.join("404.html").exists() =>
+            {
+                panic!("404.html is missing")
+            }
             _ => {}
         }
         let mut response = match site_page(config, status) {

@@ -47,8 +47,23 @@ pub fn handle_signals() -> io::Result<()> {
 
 fn exit_after_signal() -> ! {
     // The locks are held until the exit, so that nothing new starts.
+    let _groups = kill_groups();
+    if let Some(hook) = lock(&INTERRUPT_HOOK).take() {
+        hook();
+    }
+    let _folders = remove_folders();
+    std::process::exit(130)
+}
+
+/// Kills everything that is still running and removes all temporary folders. It is for the end of
+/// `main`: a check that never ended leaves its server behind, and no destructor runs for it.
+pub fn clean_up() {
+    drop(kill_groups());
+    drop(remove_folders());
+}
+
+fn kill_groups() -> MutexGuard<'static, BTreeSet<i32>> {
     let groups = lock(&GROUPS);
-    let folders = lock(&FOLDERS);
     let graders = lock(&GRADERS);
     // Other graders end what they started themselves, if they get the time.
     for grader in graders.iter() {
@@ -57,15 +72,17 @@ fn exit_after_signal() -> ! {
     if !graders.is_empty() {
         thread::sleep(Duration::from_millis(500));
     }
-    groups
-        .iter()
-        .for_each(|group| process::kill_group(*group, Signal::KILL));
-    kill_descendants(&BTreeSet::new());
-    if let Some(hook) = lock(&INTERRUPT_HOOK).take() {
-        hook();
+    for group in groups.iter() {
+        process::kill_group(*group, Signal::KILL);
     }
+    kill_descendants(&BTreeSet::new());
+    groups
+}
+
+fn remove_folders() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    let folders = lock(&FOLDERS);
     folders.iter().for_each(|folder| remove_folder(folder));
-    std::process::exit(130)
+    folders
 }
 
 /// Sets or removes what to do when a signal ends this process.
@@ -134,7 +151,14 @@ impl ProcessGroup {
 
 impl Drop for ProcessGroup {
     fn drop(&mut self) {
+        let descendants = process::descendants().into_iter();
+        let leavers = descendants.filter(|(_, child)| *child == self.0);
+        let leavers: Vec<i32> = leavers.map(|(pid, _)| pid).collect();
         process::kill_group(self.0, Signal::KILL);
+        // They may have left the group (setsid(2)).
+        for pid in leavers {
+            process::kill(pid, Signal::KILL);
+        }
         lock(&GROUPS).remove(&self.0);
         lock(&GRADERS).remove(&self.0);
     }

@@ -1,8 +1,10 @@
 //! A client that sends any bytes and sees every byte that comes back.
 
-use crate::context::RESPONSE_TIMEOUT;
-use crate::error::{CheckError, CheckResult};
-use crate::response::{Response, message_length};
+use crate::context::{RESPONSE_TIMEOUT, wait_until};
+use crate::error::{CheckError, CheckResult, FailureKind};
+use crate::response::{Response, ends_with_connection, message_length};
+use crate::server::ServerState;
+use crate::tcp::{self, TcpSocket};
 use crate::text::readable;
 use memchr::memmem;
 use std::fmt;
@@ -12,8 +14,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long to wait for the server's close after a complete response.
+/// How long to wait for the server's close after a complete response, or for more of a response
+/// that a server which keeps its connections open doesn't end.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// How long a server may take to read what has arrived, before more is sent.
+const READ_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a server probably takes to read what has arrived.
+const READ_TIME: Duration = Duration::from_millis(10);
 
 /// A GET request, as a browser would send it.
 pub fn get(target: &str) -> Vec<u8> {
@@ -59,41 +68,51 @@ impl fmt::Display for ConnectionState {
 pub struct Client {
     stream: TcpStream,
     sent: Vec<u8>,
-    secret: Arc<[u8]>,
-    deadline: Instant,
+    /// `None` for a server that the harness hasn't started.
+    server: Option<Arc<ServerState>>,
 }
 
 impl Client {
-    /// Connects within `limit`. `secret` must not appear in anything that is read, and nothing
-    /// is read after the deadline.
+    /// Connects within `limit`, and before the server's deadline.
     pub fn connect(
         address: SocketAddr,
         limit: Duration,
-        secret: Arc<[u8]>,
-        deadline: Instant,
+        server: Option<Arc<ServerState>>,
     ) -> CheckResult<Client> {
+        let time_left = server.as_ref().map(|server| server.time_left());
+        let limit = limit.min(time_left.transpose()?.unwrap_or(limit));
         let stream = TcpStream::connect_timeout(&address, limit).map_err(|error| {
-            CheckError::failed(format!("a connection to {address}"), error.to_string())
+            let exited = server.as_ref().and_then(|server| server.exit_error(None));
+            exited.unwrap_or_else(|| {
+                let expected = format!("a connection to {address}");
+                let kind = FailureKind::NotListening;
+                CheckError::of_kind(kind, b"", expected, error.to_string())
+            })
         })?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(RESPONSE_TIMEOUT))?;
+        if let Some(server) = &server {
+            server.add_client();
+        }
         Ok(Client {
             stream,
             sent: Vec::new(),
-            secret,
-            deadline,
+            server,
         })
     }
 
-    /// The port on the client's side.
-    pub fn port(&self) -> CheckResult<u16> {
-        Ok(self.stream.local_addr()?.port())
+    /// The server's socket of this connection; `None` if it is gone. Linux only.
+    pub fn server_socket(&self) -> CheckResult<Option<TcpSocket>> {
+        tcp::connection(self.stream.peer_addr()?, self.stream.local_addr()?)
     }
 
     /// Sends bytes. Errors are ignored, since a server may respond and close before it has read
     /// everything: the response shows what happened.
     pub fn send(&mut self, bytes: &[u8]) {
         self.sent.extend_from_slice(bytes);
+        if let Some(server) = &self.server {
+            server.set_last_sent(&self.sent);
+        }
         let _ = self.stream.write_all(bytes);
     }
 
@@ -102,11 +121,19 @@ impl Client {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends bytes and gives the server a moment to read them before more follow. No verdict
-    /// depends on how long that takes.
-    pub fn send_separately(&mut self, bytes: &[u8]) {
+    /// Sends bytes and waits until the server has read them. Where that can't be seen, the server
+    /// gets a moment.
+    pub fn send_separately(&mut self, bytes: &[u8]) -> CheckResult {
         self.send(bytes);
-        thread::sleep(Duration::from_millis(1));
+        let is_read = || match self.server_socket() {
+            Ok(socket) => Ok(socket.is_none_or(|socket| socket.receive_queue == 0)),
+            Err(_) => {
+                thread::sleep(READ_TIME);
+                Ok(true)
+            }
+        };
+        wait_until(READ_TIMEOUT, is_read)?;
+        Ok(())
     }
 
     /// Makes the system buffer only a few kilobytes of what isn't read.
@@ -141,11 +168,8 @@ impl Client {
         limit: Duration,
         mut is_enough: impl FnMut(&[u8]) -> bool,
     ) -> CheckResult<(Vec<u8>, ConnectionState)> {
-        if Instant::now() > self.deadline {
-            let received = "the server was slow every time, so the check gave up";
-            return Err(CheckError::failed("responses without delay", received));
-        }
-        let deadline = Instant::now() + limit;
+        let time_left = self.server.as_ref().map(|server| server.time_left());
+        let deadline = Instant::now() + limit.min(time_left.transpose()?.unwrap_or(limit));
         let mut bytes = Vec::new();
         let mut chunk = vec![0; 64 * 1024];
         let state = loop {
@@ -171,36 +195,69 @@ impl Client {
 
     /// Reads one complete response.
     pub fn response(&mut self) -> CheckResult<Response> {
+        let (raw, state) = self.read_message()?;
+        let failure = |kind, received: &str| {
+            let expected = "a response, then the end of the connection";
+            Err(self.failure(kind, expected, received, &raw))
+        };
+        if state == ConnectionState::Reset {
+            return failure(FailureKind::NoResponse, "a reset after");
+        }
+        let is_open = state == ConnectionState::Open;
+        match Response::parse(&self.sent, &raw) {
+            None if is_open => {
+                let received = format!(
+                    "no response within {RESPONSE_TIMEOUT:?}; the connection is open, after"
+                );
+                failure(FailureKind::TooSlow, &received)
+            }
+            None => failure(
+                FailureKind::NoResponse,
+                "no status line; the connection was closed after",
+            ),
+            Some(response) if is_open && !response.is_complete() && !ends_with_connection(&raw) => {
+                let received = format!("no end within {RESPONSE_TIMEOUT:?}:");
+                failure(FailureKind::TooSlow, &received)
+            }
+            Some(response) => {
+                self.ensure_no_secret(&response.content)?;
+                Ok(response)
+            }
+        }
+    }
+
+    /// Reads until a response is complete, the connection ends, or [`RESPONSE_TIMEOUT`] has passed.
+    fn read_message(&mut self) -> CheckResult<(Vec<u8>, ConnectionState)> {
+        let server = self.server.clone();
+        let keeps_open = server.as_ref().is_some_and(|server| server.keeps_open());
         let mut length = None;
         let method = self.sent[..self.sent.len().min(8)].to_vec();
         let (mut raw, mut state) = self.read_until(usize::MAX, RESPONSE_TIMEOUT, |bytes| {
             length = length.or_else(|| message_length(&method, bytes));
             length.is_some_and(|length| bytes.len() >= length)
+                || keeps_open && ends_with_connection(bytes)
         })?;
-        if state == ConnectionState::Open && length.is_some_and(|length| raw.len() >= length) {
+        if state != ConnectionState::Open {
+            return Ok((raw, state));
+        }
+        if length.is_some_and(|length| raw.len() >= length) {
             // The response is complete. Whether the server closes is for `connection-close`.
             let (more, then) = self.read(CLOSE_TIMEOUT)?;
             raw.extend(more);
             state = then;
-        }
-        let failure = |received: &str| {
-            let expected = "a response, then the end of the connection";
-            Err(self.failure(expected, received, &raw))
-        };
-        if state == ConnectionState::Reset {
-            return failure("a reset after");
-        }
-        let is_open = state == ConnectionState::Open;
-        match Response::parse(&self.sent, &raw) {
-            None if is_open => failure(&format!(
-                "no response within {RESPONSE_TIMEOUT:?}; the connection is open, after"
-            )),
-            None => failure("no status line; the connection was closed after"),
-            Some(response) if is_open && !response.is_complete() => {
-                failure(&format!("no end within {RESPONSE_TIMEOUT:?}:"))
+        } else if length.is_none() && ends_with_connection(&raw) {
+            // Only the end of the connection would show that it is complete. Whether the server
+            // closes is for `connection-close`, so the next responses are not waited for as long.
+            server.inspect(|server| server.set_keeps_open());
+            let mut before = 0;
+            while keeps_open && state == ConnectionState::Open && raw.len() > before {
+                before = raw.len();
+                let (more, then) = self.read(CLOSE_TIMEOUT)?;
+                raw.extend(more);
+                state = then;
             }
-            Some(response) => Ok(response),
         }
+        Ok((raw, state))
     }
 
     /// Reads until the server ends the connection, which must happen within `limit`. Returns what
@@ -209,22 +266,48 @@ impl Client {
         match self.read(limit)? {
             (raw, ConnectionState::Open) => {
                 let expected = format!("the end of the connection within {limit:?}");
-                Err(self.failure(expected, "it is still open, after", &raw))
+                let received = "it is still open, after";
+                Err(self.failure(FailureKind::Behavior, expected, received, &raw))
             }
             (raw, _) => Ok(raw),
         }
     }
 
-    fn failure(&self, expected: impl Into<String>, received: &str, raw: &[u8]) -> CheckError {
+    /// Waits, without reading, until the first byte of a response is there.
+    pub fn wait_for_response(&self) -> CheckResult {
+        self.stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
+        // Whatever is wrong, the next read shows it.
+        let _ = self.stream.peek(&mut [0]);
+        Ok(())
+    }
+
+    /// A failure after what was sent. If the server has exited meanwhile, that is the failure.
+    fn failure(
+        &self,
+        kind: FailureKind,
+        expected: impl Into<String>,
+        received: &str,
+        raw: &[u8],
+    ) -> CheckError {
+        let server = self.server.as_ref();
+        let cause = server.and_then(|server| match kind {
+            FailureKind::NoResponse => server.exit_error(Some(&self.sent)),
+            FailureKind::TooSlow if raw.is_empty() => server.started_again_error(&self.sent),
+            _ => None,
+        });
+        if let Some(error) = cause {
+            return error;
+        }
         let received = match raw {
             b"" => format!("{received} no bytes at all"),
             _ => format!("{received}\n{}", readable(raw)),
         };
-        CheckError::after(&self.sent, expected, received)
+        CheckError::of_kind(kind, &self.sent, expected, received)
     }
 
     fn ensure_no_secret(&self, bytes: &[u8]) -> CheckResult {
-        if memmem::find(bytes, &self.secret).is_none() {
+        let secret = self.server.as_ref().map(|server| &server.secret);
+        if secret.is_none_or(|secret| memmem::find(bytes, secret).is_none()) {
             return Ok(());
         }
         let expected = "nothing from outside the document root";

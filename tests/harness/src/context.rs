@@ -4,6 +4,7 @@ use crate::error::{CheckError, CheckResult};
 use crate::program::{CapturedOutput, Program};
 use crate::server::{Server, Start};
 use crate::site::Site;
+use crate::text::SHOWN_BYTES;
 use std::io;
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -19,6 +20,9 @@ pub const START_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long a check may talk to one server in all. A server that is slow every time must not
 /// hold up the suite.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How many lines of a server's log are shown: enough for the usage error of most programs.
+const LOG_LINES: usize = 8;
 
 /// The context of one check: the program under test, and a site that no other check uses.
 pub struct TestContext {
@@ -56,13 +60,14 @@ impl TestContext {
         Server::start(&self.program, &self.site, start, log)
     }
 
-    /// The last three lines that the last server wrote to standard error.
+    /// The last lines that the last server wrote to standard error.
     pub fn log_tail(&self) -> Vec<u8> {
         let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let log = logs.last().map(CapturedOutput::snapshot);
         let log = log.unwrap_or_default();
         let lines: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
-        lines[lines.len().saturating_sub(3)..].concat()
+        let tail = lines[lines.len().saturating_sub(LOG_LINES)..].concat();
+        tail[tail.len().saturating_sub(SHOWN_BYTES)..].to_vec()
     }
 }
 

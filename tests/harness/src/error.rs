@@ -15,12 +15,36 @@ pub enum CheckError {
 }
 
 /// What shows that a server is wrong.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Evidence {
+    pub kind: FailureKind,
     /// The bytes that the server got; empty if the failure isn't about a request.
     pub sent: Vec<u8>,
     pub expected: String,
     pub received: String,
+}
+
+/// How a server failed. A hint that is right for one kind is wrong for another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum FailureKind {
+    /// It can't be started, or exited before it announced its address.
+    NotStarted,
+    /// It is running but announced nothing.
+    NotAnnounced,
+    /// It announced another address than the one that was asked for.
+    WrongAddress,
+    /// It is running, but nobody accepts connections.
+    NotListening,
+    /// It exited when it should have kept running.
+    Exited,
+    /// Instead of a response, it announced another server.
+    StartedAgain,
+    /// It closed or reset the connection without a response.
+    NoResponse,
+    /// It kept the connection open, without a complete response in time.
+    TooSlow,
+    /// It did something else than it must.
+    Behavior,
 }
 
 impl CheckError {
@@ -35,7 +59,18 @@ impl CheckError {
         expected: impl Into<String>,
         received: impl Into<String>,
     ) -> CheckError {
+        CheckError::of_kind(FailureKind::Behavior, sent, expected, received)
+    }
+
+    /// The same for another kind of failure than a wrong behavior.
+    pub fn of_kind(
+        kind: FailureKind,
+        sent: &[u8],
+        expected: impl Into<String>,
+        received: impl Into<String>,
+    ) -> CheckError {
         CheckError::Failed(Box::new(Evidence {
+            kind,
             sent: sent.to_vec(),
             expected: expected.into(),
             received: received.into(),

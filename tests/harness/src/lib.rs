@@ -5,8 +5,9 @@
 //! - [`site`] makes document roots with random names and contents.
 //! - [`program`] starts a program; [`server`] waits for its announcement and talks to it.
 //! - [`client`] sends raw bytes; [`response`] parses what comes back.
-//! - [`process`] reads `/proc`: processes, threads, descriptors, sockets.
+//! - [`process`] knows processes, threads and descriptors; [`tcp`] knows sockets.
 //! - [`cleanup`] ends every process and removes every temporary folder, however a run ends.
+//! - [`starvation`] says whether the machine was too busy for a verdict.
 //! - [`error`] is how a check fails; [`text`] makes bytes readable.
 //! - [`style`] is color on a terminal.
 //! - [`workspace`] knows the stages and builds them.
@@ -21,6 +22,8 @@ pub mod program;
 pub mod response;
 pub mod server;
 pub mod site;
+pub mod starvation;
 pub mod style;
+pub mod tcp;
 pub mod text;
 pub mod workspace;

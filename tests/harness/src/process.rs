@@ -9,6 +9,7 @@ use rustix::process::{Pid, Resource, Rlimit, kill_process, kill_process_group, t
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
+use std::iter;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::str::FromStr;
@@ -18,7 +19,7 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub struct Process {
     pub pid: i32,
-    parent: i32,
+    pub parent: i32,
     group: i32,
     state: char,
     /// Time in user and kernel mode, in clock ticks.
@@ -130,34 +131,42 @@ fn all() -> CheckResult<Vec<Process>> {
     Ok(processes)
 }
 
-/// The processes of a process group, without its leader.
-pub fn children(group: i32) -> CheckResult<Vec<Process>> {
+/// The processes of a process group, and descendants of its leader that have left it (setsid(2)).
+pub fn group(group: i32) -> CheckResult<Vec<Process>> {
     let own_pid = std::process::id().cast_signed();
-    let mut children = all()?;
-    children.retain(|process| {
+    let mut members = all()?;
+    let parents = parents(&members);
+    members.retain(|process| {
         // An orphan that has exited is ours to reap, not the server's.
-        let adopted = process.is_zombie() && process.parent == own_pid;
-        process.group == group && process.pid != group && !adopted
+        let adopted = process.is_zombie() && process.parent == own_pid && process.pid != group;
+        let is_member =
+            process.group == group || ancestors(&parents, process.pid).any(|pid| pid == group);
+        is_member && !adopted
     });
-    Ok(children)
+    Ok(members)
+}
+
+/// The parent of each process.
+fn parents(processes: &[Process]) -> BTreeMap<i32, i32> {
+    let parents = processes.iter();
+    parents
+        .map(|process| (process.pid, process.parent))
+        .collect()
+}
+
+/// The parent of a process, its parent, and so on.
+fn ancestors(parents: &BTreeMap<i32, i32>, pid: i32) -> impl Iterator<Item = i32> {
+    let parent = |pid: &i32| parents.get(pid).copied();
+    iter::successors(parent(&pid), parent)
 }
 
 /// All descendants of this process, each with the child of ours that it descends from.
 pub fn descendants() -> Vec<(i32, i32)> {
     let own_pid = std::process::id().cast_signed();
-    let processes = all().unwrap_or_default();
-    let parents: BTreeMap<i32, i32> = { processes.iter() }
-        .map(|process| (process.pid, process.parent))
-        .collect();
+    let parents = parents(&all().unwrap_or_default());
     let own_child = |pid: i32| {
-        let mut child = pid;
-        while let Some(parent) = parents.get(&child) {
-            if *parent == own_pid {
-                return Some(child);
-            }
-            child = *parent;
-        }
-        None
+        let mut line = iter::once(pid).chain(ancestors(&parents, pid));
+        line.find(|pid| parents.get(pid) == Some(&own_pid))
     };
     let pids = parents.keys();
     pids.filter_map(|pid| Some((*pid, own_child(*pid)?)))
@@ -337,65 +346,6 @@ pub fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     // Where the kernel refuses, a process that leaves its group is not found.
     let _ = rustix::process::set_child_subreaper(Some(rustix::process::getpid()));
-}
-
-/// The state of a listening socket in /proc/net/tcp.
-const LISTEN: u8 = 0x0A;
-
-/// A line of /proc/net/tcp (proc_net(5)).
-struct TcpSocket {
-    state: u8,
-    inode: u64,
-    /// Bytes to be read; of a listening socket, connections to be accepted.
-    receive_queue: usize,
-}
-
-/// The socket with these local and remote ports. A machine that runs suites has many thousand
-/// connections in TIME-WAIT, so only the wanted line is parsed.
-fn tcp_socket(local: u16, remote: u16) -> CheckResult<Option<TcpSocket>> {
-    let text = read("/proc/net/tcp")?.unwrap_or_default();
-    let (local, remote) = (format!(":{local:04X}"), format!(":{remote:04X}"));
-    let line = text.lines().find(|line| {
-        let mut words = line.split_ascii_whitespace().skip(1);
-        let mut next_ends_in = |port: &str| words.next().is_some_and(|word| word.ends_with(port));
-        next_ends_in(&local) && next_ends_in(&remote)
-    });
-    let Some(line) = line else { return Ok(None) };
-    let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    let socket = || {
-        let (_, receive_queue) = words.get(4)?.split_once(':')?;
-        Some(TcpSocket {
-            state: u8::from_str_radix(words.get(3)?, 16).ok()?,
-            inode: words.get(9)?.parse().ok()?,
-            receive_queue: usize::from_str_radix(receive_queue, 16).ok()?,
-        })
-    };
-    match socket() {
-        Some(socket) => Ok(Some(socket)),
-        None => Err(CheckError::Broken(format!(
-            "/proc/net/tcp has the line {line}"
-        ))),
-    }
-}
-
-/// The inode of the server's socket for the connection between these ports; 0 until the server
-/// has accepted it.
-pub fn server_socket(server: u16, client: u16) -> CheckResult<Option<u64>> {
-    Ok(tcp_socket(server, client)?.map(|socket| socket.inode))
-}
-
-fn listening_socket(port: u16) -> CheckResult<Option<TcpSocket>> {
-    Ok(tcp_socket(port, 0)?.filter(|socket| socket.state == LISTEN))
-}
-
-/// The inode of the socket that listens on that port.
-pub fn listener(port: u16) -> CheckResult<Option<u64>> {
-    Ok(listening_socket(port)?.map(|socket| socket.inode))
-}
-
-/// How many connections are in the backlog of the socket that listens on that port.
-pub fn backlog(port: u16) -> CheckResult<usize> {
-    Ok(listening_socket(port)?.map_or(0, |socket| socket.receive_queue))
 }
 
 #[cfg(test)]

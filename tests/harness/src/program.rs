@@ -5,7 +5,7 @@
 
 use crate::account::Account;
 use crate::cleanup::{self, ProcessGroup, ScratchDir};
-use crate::error::{CheckError, CheckResult};
+use crate::error::{CheckError, CheckResult, FailureKind};
 use crate::process;
 use rustix::io::Errno;
 use std::env;
@@ -16,7 +16,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -118,7 +118,8 @@ impl Program {
             Some(Errno::ACCESS) => "",
             _ => return CheckError::Broken(received),
         };
-        CheckError::failed("an executable program", received + hint)
+        let (kind, expected) = (FailureKind::NotStarted, "an executable program");
+        CheckError::of_kind(kind, b"", expected, received + hint)
     }
 
     /// Runs it with these options until it exits, or kills it after `limit`.
@@ -144,39 +145,48 @@ impl Program {
 
 /// What a program has written to a stream so far, up to a limit.
 #[derive(Clone, Debug, Default)]
-pub struct CapturedOutput(Arc<Mutex<Vec<u8>>>);
+pub struct CapturedOutput(Arc<Mutex<Captured>>);
+
+#[derive(Debug, Default)]
+struct Captured {
+    bytes: Vec<u8>,
+    is_open: bool,
+}
 
 impl CapturedOutput {
     /// Reads a stream to its end in a thread. Everything beyond the limit is discarded, so that
     /// the writer never blocks.
     pub fn capture(&self, stream: Option<impl Read + Send + 'static>) {
         let Some(mut stream) = stream else { return };
-        let captured = Arc::clone(&self.0);
+        self.lock().is_open = true;
+        let captured = self.clone();
         thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(length @ 1..) = stream.read(&mut chunk) {
-                let mut captured = captured.lock().unwrap_or_else(PoisonError::into_inner);
-                let room = OUTPUT_LIMIT.saturating_sub(captured.len());
-                captured.extend_from_slice(&chunk[..length.min(room)]);
+                let bytes = &mut captured.lock().bytes;
+                let room = OUTPUT_LIMIT.saturating_sub(bytes.len());
+                bytes.extend_from_slice(&chunk[..length.min(room)]);
             }
+            captured.lock().is_open = false;
         });
     }
 
     /// What has been captured so far.
     pub fn snapshot(&self) -> Vec<u8> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.lock().bytes.clone()
     }
 
     /// Everything that a program has written, once it has exited. Another process may still hold
     /// the stream open; this doesn't wait for it longer than a second.
     pub fn finish(&self) -> Vec<u8> {
         let deadline = Instant::now() + Duration::from_secs(1);
-        while Arc::strong_count(&self.0) > 1 && Instant::now() < deadline {
+        while self.lock().is_open && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }
         self.snapshot()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Captured> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

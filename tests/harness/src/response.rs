@@ -13,28 +13,40 @@ pub struct Response {
     pub status: u16,
     /// Names in lower case; values without the whitespace around them.
     pub fields: Vec<(String, String)>,
+    /// Without the chunked transfer coding, if the server used it.
     pub content: Vec<u8>,
 }
 
 impl Response {
     /// Parses a response leniently. Returns `None` if there is no status line.
     pub fn parse(sent: &[u8], raw: &[u8]) -> Option<Response> {
-        let (head, content) = split_head(raw);
+        let (head, body) = split_head(raw);
         let head = String::from_utf8_lossy(head);
         let mut lines = head.lines();
-        let line = lines.next()?.strip_prefix("HTTP/")?;
-        let status = line.split_whitespace().nth(1)?.parse().ok()?;
+        let status = status_code(lines.next()?)?;
         let fields = lines
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim().to_string()))
             .collect();
-        Some(Response {
+        let mut response = Response {
             sent: sent.to_vec(),
             raw: raw.to_vec(),
             status,
             fields,
-            content: content.to_vec(),
-        })
+            content: body.to_vec(),
+        };
+        if response.is_chunked() {
+            response.content = chunks(body).0.concat();
+        }
+        Some(response)
+    }
+
+    /// Whether the content is sent in chunks (RFC 9112, 7.1), which every HTTP/1.1 client must
+    /// understand.
+    fn is_chunked(&self) -> bool {
+        let coding = self.field("transfer-encoding").unwrap_or_default();
+        let last = coding.rsplit(',').next().unwrap_or_default();
+        last.trim().eq_ignore_ascii_case("chunked")
     }
 
     /// The value of the first field with that name, which is given in lower case.
@@ -96,19 +108,87 @@ impl Response {
     }
 }
 
-/// The length of the complete response to `sent`, once its head has arrived and if the head
-/// declares a length (RFC 9112, 6.3).
+/// The length of the complete response to `sent`, once its head has arrived and if the head says
+/// how long it is (RFC 9112, 6.3). In chunks, once the last one has arrived.
 pub fn message_length(sent: &[u8], raw: &[u8]) -> Option<usize> {
-    let (head, _) = split_head(raw);
-    if !(head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")) {
+    let (head, body) = split_head(raw);
+    if !is_complete_head(head) {
         return None;
     }
     let response = Response::parse(b"", head)?;
     if sent.starts_with(b"HEAD ") || matches!(response.status, 204 | 304) {
         return Some(head.len());
     }
-    let length: usize = response.field("content-length")?.parse().ok()?;
+    let length = if response.is_chunked() {
+        chunks(body).1?
+    } else {
+        response.field("content-length")?.parse().ok()?
+    };
     head.len().checked_add(length)
+}
+
+/// Whether the head has arrived and declares no length: then the content ends with the connection
+/// (RFC 9112, 6.3).
+pub fn ends_with_connection(raw: &[u8]) -> bool {
+    let (head, _) = split_head(raw);
+    let has_length =
+        |response: Response| response.is_chunked() || response.field("content-length").is_some();
+    is_complete_head(head) && !Response::parse(b"", head).is_none_or(has_length)
+}
+
+fn is_complete_head(head: &[u8]) -> bool {
+    head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")
+}
+
+/// The status code: the first word of three digits after the version, whatever else is wrong with
+/// the line.
+fn status_code(line: &str) -> Option<u16> {
+    let rest = line.strip_prefix("HTTP/")?;
+    let mut words = rest.split(|c: char| !c.is_ascii_digit());
+    let code = words.find(|word| word.len() == 3)?;
+    code.parse().ok()
+}
+
+/// The chunks of the chunked transfer coding as far as they have arrived (RFC 9112, 7.1.3), and the
+/// length of the encoded body if it is complete.
+fn chunks(body: &[u8]) -> (Vec<&[u8]>, Option<usize>) {
+    let mut chunks = Vec::new();
+    let mut rest = body;
+    while let Some((line, after)) = split_line(rest) {
+        let size = String::from_utf8_lossy(line);
+        let size = size.split(';').next().unwrap_or_default().trim();
+        let Ok(size) = usize::from_str_radix(size, 16) else {
+            break;
+        };
+        if size == 0 {
+            let end = trailer_end(after).map(|rest| body.len() - rest.len());
+            return (chunks, end);
+        }
+        chunks.push(&after[..after.len().min(size)]);
+        let Some((_, next)) = after.get(size..).and_then(split_line) else {
+            break;
+        };
+        rest = next;
+    }
+    (chunks, None)
+}
+
+/// What follows the trailer section, if that is complete.
+fn trailer_end(mut rest: &[u8]) -> Option<&[u8]> {
+    loop {
+        let (line, after) = split_line(rest)?;
+        if line.is_empty() {
+            return Some(after);
+        }
+        rest = after;
+    }
+}
+
+/// A line without its CRLF or LF, and what follows.
+fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = bytes.iter().position(|byte| *byte == b'\n')?;
+    let line = &bytes[..end];
+    Some((line.strip_suffix(b"\r").unwrap_or(line), &bytes[end + 1..]))
 }
 
 /// The head, up to and including its empty line, and what follows.
@@ -155,11 +235,15 @@ pub fn syntax_error(raw: &[u8]) -> Option<String> {
         .map(|field| field.1.as_str())
         .collect();
     let actual = content.len();
+    if response.is_chunked() {
+        let both = !lengths.is_empty();
+        return both.then(|| "it has both Content-Length and Transfer-Encoding".to_string());
+    }
     match lengths[..] {
         [] => None,
         [length] if length.parse() == Ok(actual) => None,
         [length] => Some(format!(
-            "Content-Length is {length}, but {actual} bytes follow"
+            "Content-Length is {length} for {actual} bytes of content"
         )),
         _ => Some("there is more than one Content-Length".to_string()),
     }
@@ -249,6 +333,24 @@ mod tests {
     }
 
     #[test]
+    fn chunks_are_decoded() {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n";
+        let body = "5;a=b\r\nhello\r\n00A\r\n, \r\nworld!\r\n0\r\nX: y\r\n\r\n";
+        let whole = format!("{head}{body}");
+        for end in head.len()..=whole.len() {
+            let raw = &whole.as_bytes()[..end];
+            let response = Response::parse(b"", raw).unwrap();
+            assert!(b"hello, \r\nworld!".starts_with(&response.content));
+            assert_eq!(response.is_complete(), end == whole.len(), "{end}");
+        }
+        let response = Response::parse(b"", whole.as_bytes()).unwrap();
+        assert_eq!(response.content, b"hello, \r\nworld!");
+        assert_eq!(syntax_error(whole.as_bytes()), None);
+        let both = whole.replacen("Transfer", "Content-Length: 5\r\nTransfer", 1);
+        assert!(syntax_error(both.as_bytes()).is_some());
+    }
+
+    #[test]
     fn parsing_is_lenient() {
         let response = Response::parse(b"", b"HTTP/1.0 404\nA:b\nC : d\n\nx\n\ny").unwrap();
         assert_eq!(response.status, 404);
@@ -256,5 +358,18 @@ mod tests {
         assert_eq!(response.field("c"), Some("d"));
         assert_eq!(response.content, b"x\n\ny");
         assert!(Response::parse(b"", b"no response").is_none());
+        for line in [
+            "HTTP/1.1/ 200 OK",
+            "HTTP/1.1/200 OK",
+            "HTTP/1.1  200",
+            "HTTP/1 200/ OK",
+        ] {
+            let response = Response::parse(b"", line.as_bytes());
+            assert_eq!(
+                response.map(|response| response.status),
+                Some(200),
+                "{line}"
+            );
+        }
     }
 }

@@ -3,17 +3,20 @@
 use crate::cleanup::ProcessGroup;
 use crate::client::{Client, get};
 use crate::context::{CHECK_TIMEOUT, RESPONSE_TIMEOUT, START_TIMEOUT, wait_for};
-use crate::error::{CheckError, CheckResult, ensure};
-use crate::process::{self, Signal};
+use crate::error::{CheckError, CheckResult, FailureKind, ensure};
+use crate::process::{self, Process, Signal};
 use crate::program::{CapturedOutput, Program};
 use crate::response::Response;
 use crate::site::Site;
+use crate::tcp;
+use crate::text::readable;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ExitStatus};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +29,22 @@ const CROWD_STEP: usize = 64;
 /// How long a client of a crowd may take to connect. When the server accepts nobody and its
 /// backlog is full, it takes longer.
 const CROWD_CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
+
+/// A client that takes longer than this to connect has found the backlog full: TCP tries again after
+/// a second.
+const FULL_BACKLOG_DELAY: Duration = Duration::from_millis(500);
+
+/// How long a server may take to accept the next client from its backlog, if it accepts any.
+const BACKLOG_TIMEOUT: Duration = Duration::from_millis(50);
+
+/// How long after its announcement a server may take until it listens.
+const LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a whole crowd may take to connect.
+const CROWD_TIMEOUT: Duration = Duration::from_secs(8);
+
+/// How long a process that has ended a connection may take to exit.
+const EXIT_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The options that a server is started with.
 pub struct Start {
@@ -57,20 +76,132 @@ impl Start {
     }
 }
 
+/// What a server and its clients share.
+#[derive(Debug)]
+pub struct ServerState {
+    child: Mutex<Child>,
+    log: CapturedOutput,
+    /// What no response may contain.
+    pub secret: Vec<u8>,
+    /// What the last two clients have sent.
+    last_sent: Mutex<Vec<Vec<u8>>>,
+    /// The lines that the program has printed to standard output.
+    lines: Mutex<Receiver<String>>,
+    keeps_open: AtomicBool,
+    /// When its clients stop waiting for anything.
+    deadline: OnceLock<Instant>,
+}
+
+impl ServerState {
+    /// How long clients may still wait. Fails if they have waited too long already.
+    pub fn time_left(&self) -> CheckResult<Duration> {
+        let Some(deadline) = self.deadline.get() else {
+            return Ok(CHECK_TIMEOUT);
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            let expected = "responses without delay";
+            let received = "the server was slow every time, so the check gave up";
+            let sent = lock(&self.last_sent).last().cloned().unwrap_or_default();
+            let kind = FailureKind::TooSlow;
+            return Err(CheckError::of_kind(kind, &sent, expected, received));
+        }
+        Ok(left)
+    }
+
+    /// Whether it has sent a response without a length and kept the connection open.
+    pub fn keeps_open(&self) -> bool {
+        self.keeps_open.load(Ordering::Relaxed)
+    }
+
+    /// Notes that it does so.
+    pub fn set_keeps_open(&self) {
+        self.keeps_open.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that a new client has connected.
+    pub fn add_client(&self) {
+        let mut last_sent = lock(&self.last_sent);
+        if last_sent.len() > 1 {
+            last_sent.remove(0);
+        }
+        last_sent.push(Vec::new());
+    }
+
+    /// Notes what the last client has sent so far.
+    pub fn set_last_sent(&self, bytes: &[u8]) {
+        if let Some(last) = lock(&self.last_sent).last_mut() {
+            *last = bytes.to_vec();
+        }
+    }
+
+    /// The lines after the announcement that have come so far.
+    fn further_lines(&self) -> Vec<String> {
+        lock(&self.lines).try_iter().collect()
+    }
+
+    /// The failure of a server that has announced another one since the last look, after these
+    /// bytes: a child that doesn't know that it is one.
+    pub fn started_again_error(&self, sent: &[u8]) -> Option<CheckError> {
+        let mut lines = self.further_lines().into_iter();
+        let line = lines.find(|line| announced_address(line).is_some())?;
+        let (kind, expected) = (FailureKind::StartedAgain, "one server, and a response");
+        let received = format!("no response, but another line `{line}`");
+        Some(CheckError::of_kind(kind, sent, expected, received))
+    }
+
+    /// Waits until the program exits; `None` if it is still running after `limit`.
+    fn wait_for_exit(&self, limit: Duration) -> CheckResult<Option<ExitStatus>> {
+        wait_for(limit, || Ok(lock(&self.child).try_wait()?))
+    }
+
+    /// The failure of a server that has exited after these bytes, or after what the last client
+    /// sent; `None` if it is still running.
+    pub fn exit_error(&self, sent: Option<&[u8]>) -> Option<CheckError> {
+        // A client may notice the end of its connection before the process is gone.
+        let status = self.wait_for_exit(EXIT_TIMEOUT).ok()??;
+        // The end of its log may not have arrived yet.
+        self.log.finish();
+        let last_sent = lock(&self.last_sent).clone();
+        let mut received = format!("the server has exited: {status}");
+        if sent.is_some()
+            && let [before, _] = last_sent.as_slice()
+        {
+            // A client may have waited in the backlog while the one before ended the server.
+            let before = readable(before);
+            let before = if before.is_empty() {
+                "    nothing"
+            } else {
+                before.trim_end()
+            };
+            received += &format!("; the client before this one had sent\n{before}");
+        }
+        let last = last_sent.last().map_or(b"".as_slice(), Vec::as_slice);
+        let sent = sent.unwrap_or(last);
+        let expected = "a server that keeps running";
+        let kind = FailureKind::Exited;
+        Some(CheckError::of_kind(kind, sent, expected, received))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A running server. It is killed, with all its children, when this value is dropped.
 #[derive(Debug)]
 pub struct Server {
-    child: Child,
+    state: Arc<ServerState>,
     /// `None` only while it is being dropped.
     group: Option<ProcessGroup>,
+    /// The process that was started, which leads the group.
+    leader: i32,
+    /// The process that listens.
+    listener: OnceLock<i32>,
     pub address: SocketAddr,
-    /// The line that announced the address.
+    /// The line that announced the address, and when it came.
     pub announcement: String,
-    secret: Arc<[u8]>,
-    /// When its clients stop waiting for anything.
-    deadline: Instant,
-    lines: Mutex<Receiver<String>>,
-    log: CapturedOutput,
+    announced: Instant,
 }
 
 impl Server {
@@ -96,71 +227,109 @@ impl Server {
         let (mut child, group) = program.start(&options)?;
         let lines = lines(child.stdout.take());
         log.capture(child.stderr.take());
+        let leader = child.id().cast_signed();
         let mut server = Server {
-            child,
+            state: Arc::new(ServerState {
+                child: Mutex::new(child),
+                log,
+                secret: site.secret.content.clone(),
+                last_sent: Mutex::default(),
+                lines: Mutex::new(lines),
+                keeps_open: AtomicBool::new(false),
+                deadline: OnceLock::new(),
+            }),
             group: Some(group),
+            leader,
+            listener: OnceLock::new(),
             address: start.listen,
             announcement: String::new(),
-            secret: site.secret.content.clone().into(),
-            deadline: Instant::now(),
-            lines: Mutex::new(lines),
-            log,
+            announced: Instant::now(),
         };
         server.read_announcement()?;
-        server.deadline = Instant::now() + CHECK_TIMEOUT;
+        let _ = server.state.deadline.set(Instant::now() + CHECK_TIMEOUT);
         Ok(server)
     }
 
-    /// Waits for the line `Serving DIR at http://ADDR:PORT/` and takes the address from it.
+    /// Waits for the line that announces the address.
     fn read_announcement(&mut self) -> CheckResult {
-        let expected = "the line `Serving DIR at http://ADDR:PORT/` on standard output";
-        let lines = self.lines.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let line = match lines.recv_timeout(START_TIMEOUT) {
+        let expected =
+            "the line `Serving DIR at http://ADDR:PORT/` with the actual port on standard output";
+        let failure =
+            |kind, received: String| Err(CheckError::of_kind(kind, b"", expected, received));
+        let next = lock(&self.state.lines).recv_timeout(START_TIMEOUT);
+        let line = match next {
             Ok(line) => line,
             Err(RecvTimeoutError::Timeout) => {
                 let received = format!("nothing within {START_TIMEOUT:?}");
-                return Err(CheckError::failed(expected, received));
+                return failure(FailureKind::NotAnnounced, received);
             }
             Err(RecvTimeoutError::Disconnected) => {
-                let status = self.wait_for_exit(RESPONSE_TIMEOUT)?;
-                let how = status.map_or("it closed its output".to_string(), |s| s.to_string());
-                let received = format!("{how}\n{}", self.log_text());
-                return Err(CheckError::failed(expected, received));
+                let Some(status) = self.wait_for_exit(RESPONSE_TIMEOUT)? else {
+                    let received = "it closed its standard output".to_string();
+                    return failure(FailureKind::NotAnnounced, received);
+                };
+                return failure(FailureKind::NotStarted, format!("it exited: {status}"));
             }
         };
         let received = format!("the line `{line}`");
-        let address = line
-            .strip_prefix("Serving ")
-            .and_then(|rest| rest.strip_suffix('/'))
-            .and_then(|rest| rest.rsplit_once(" at http://"))
-            .and_then(|(_, address)| address.parse().ok());
-        let Some(address) = address else {
-            return Err(CheckError::failed(expected, received));
+        let Some(address) = announced_address(&line) else {
+            return failure(FailureKind::NotAnnounced, received);
         };
         let requested = self.address;
         if requested.port() != 0 && address != requested {
             let expected = format!("a server at {requested}, as `--listen` says");
-            return Err(CheckError::failed(expected, received));
+            let kind = FailureKind::WrongAddress;
+            return Err(CheckError::of_kind(kind, b"", expected, received));
         }
         self.announcement = line;
+        self.announced = Instant::now();
         self.address = address;
         Ok(())
     }
 
     /// The lines after the announcement that have come so far.
     pub fn further_lines(&self) -> Vec<String> {
-        let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        lines.try_iter().collect()
+        self.state.further_lines()
     }
 
-    /// The process id of the program that was started.
+    /// The id of the process that listens. That is the one that was started, or a child of it if a
+    /// script started the server without `exec`.
     pub fn pid(&self) -> i32 {
-        self.child.id().cast_signed()
+        let found = || self.find_listener().ok().flatten().unwrap_or(self.leader);
+        *self.listener.get_or_init(found)
+    }
+
+    fn find_listener(&self) -> CheckResult<Option<i32>> {
+        let Some(listener) = tcp::listener(self.address)? else {
+            return Ok(None);
+        };
+        let mut owners = Vec::new();
+        for member in process::group(self.leader)? {
+            if process::sockets(member.pid)?.contains(&listener.inode) {
+                owners.push(member);
+            }
+        }
+        // Children may hold the listener, too.
+        let is_owner = |pid: i32| owners.iter().any(|owner| owner.pid == pid);
+        let first = owners.iter().find(|owner| !is_owner(owner.parent));
+        Ok(first.map(|owner| owner.pid))
+    }
+
+    /// The server's children: the processes of its group, except the one that listens and those
+    /// that started it.
+    pub fn children(&self) -> CheckResult<Vec<Process>> {
+        let mut members = process::group(self.leader)?;
+        let mut pid = self.pid();
+        while let Some(place) = members.iter().position(|member| member.pid == pid) {
+            pid = members.swap_remove(place).parent;
+        }
+        members.retain(|member| member.pid != self.leader);
+        Ok(members)
     }
 
     /// What the server has written to standard error so far.
     pub fn log(&self) -> Vec<u8> {
-        self.log.snapshot()
+        self.state.log.snapshot()
     }
 
     /// The same as text.
@@ -183,50 +352,93 @@ impl Server {
     }
 
     /// Waits until the server exits; `None` if it is still running after `limit`.
-    pub fn wait_for_exit(&mut self, limit: Duration) -> CheckResult<Option<ExitStatus>> {
-        let child = &mut self.child;
-        wait_for(limit, || Ok(child.try_wait()?))
+    pub fn wait_for_exit(&self, limit: Duration) -> CheckResult<Option<ExitStatus>> {
+        self.state.wait_for_exit(limit)
     }
 
-    /// Connects a client.
+    /// Connects a client. A server that announces its address a moment too early gets a little
+    /// time: only the check of the announcement is about that.
     pub fn connect(&self) -> CheckResult<Client> {
+        loop {
+            match self.connect_within(RESPONSE_TIMEOUT) {
+                Err(CheckError::Failed(evidence))
+                    if evidence.kind == FailureKind::NotListening
+                        && self.announced.elapsed() < LISTEN_TIMEOUT =>
+                {
+                    thread::sleep(Duration::from_millis(10));
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Connects a client at once.
+    pub fn connect_immediately(&self) -> CheckResult<Client> {
         self.connect_within(RESPONSE_TIMEOUT)
     }
 
     fn connect_within(&self, limit: Duration) -> CheckResult<Client> {
-        Client::connect(self.address, limit, Arc::clone(&self.secret), self.deadline)
+        Client::connect(self.address, limit, Some(Arc::clone(&self.state)))
     }
 
     /// Connects that many clients, which send nothing.
     pub fn connect_many(&self, count: usize) -> CheckResult<Vec<Client>> {
-        (0..count).map(|_| self.connect()).collect()
+        let mut is_full = false;
+        let connect = |_| {
+            let start = Instant::now();
+            let client = self.connect()?;
+            is_full |= start.elapsed() > FULL_BACKLOG_DELAY;
+            if is_full {
+                self.wait_for_backlog();
+            }
+            Ok(client)
+        };
+        (0..count).map(connect).collect()
     }
 
     /// Connects up to `most` clients, which send nothing: as many as the server and its backlog
-    /// have room for.
-    pub fn connect_crowd(&self, most: usize) -> Vec<Client> {
+    /// have room for. Fails if that takes 8 seconds.
+    pub fn connect_crowd(&self, most: usize) -> CheckResult<Vec<Client>> {
+        let start = Instant::now();
         let mut crowd = Vec::new();
-        while crowd.len() < most
-            && let Ok(client) = self.connect_within(CROWD_CONNECT_TIMEOUT)
-        {
+        let mut step = CROWD_STEP;
+        while crowd.len() < most {
+            if start.elapsed() > CROWD_TIMEOUT {
+                let expected =
+                    format!("{most} clients, or a full backlog, within {CROWD_TIMEOUT:?}");
+                let received = format!("{} clients", crowd.len());
+                let kind = FailureKind::TooSlow;
+                return Err(CheckError::of_kind(kind, b"", expected, received));
+            }
+            let before = Instant::now();
+            let Ok(client) = self.connect_within(CROWD_CONNECT_TIMEOUT) else {
+                break;
+            };
             crowd.push(client);
-            if crowd.len() % CROWD_STEP == 0 {
+            if before.elapsed() > FULL_BACKLOG_DELAY {
+                step = 1;
+            }
+            if crowd.len() % step == 0 {
                 self.wait_for_backlog();
             }
         }
-        crowd
+        Ok(crowd)
     }
 
     /// Waits while the server accepts clients from its backlog. A client that finds the backlog
     /// full tries again only after a second. Where /proc is missing, nothing is waited for.
     fn wait_for_backlog(&self) {
         let mut before = usize::MAX;
-        while let Ok(waiting) = process::backlog(self.address.port())
-            && waiting > 0
-            && waiting < before
+        let mut progress = Instant::now();
+        while let Ok(Some(listener)) = tcp::listener(self.address)
+            && listener.receive_queue > 0
+            && progress.elapsed() < BACKLOG_TIMEOUT
         {
-            before = waiting;
-            thread::sleep(Duration::from_millis(10));
+            if listener.receive_queue < before {
+                before = listener.receive_queue;
+                progress = Instant::now();
+            }
+            thread::sleep(Duration::from_millis(1));
         }
     }
 
@@ -260,8 +472,17 @@ impl Drop for Server {
         // The child is reaped after its group has been killed: until then no other process can
         // get its id.
         drop(self.group.take());
-        let _ = self.child.wait();
+        let _ = lock(&self.state.child).wait();
     }
+}
+
+/// The address in the line `Serving DIR at http://ADDR:PORT/`. The other words are for
+/// `announces-when-ready`.
+fn announced_address(line: &str) -> Option<SocketAddr> {
+    let (_, rest) = line.rsplit_once("http://")?;
+    let address = rest.split(['/', ' ']).next()?;
+    let address: SocketAddr = address.parse().ok()?;
+    (address.port() != 0).then_some(address)
 }
 
 /// The lines of a stream, as they arrive.

@@ -4,6 +4,7 @@
 use crate::account::Account;
 use crate::cleanup::ScratchDir;
 use fastrand::Rng;
+use memchr::memmem;
 use std::cell::RefCell;
 use std::fs::{self, Permissions};
 use std::io;
@@ -15,6 +16,8 @@ use std::process::Command;
 pub struct Site {
     folder: ScratchDir,
     rng: RefCell<Rng>,
+    /// The random names that were given out.
+    names: RefCell<Vec<String>>,
     /// The owner of everything in it; `None` for the current user.
     owner: Option<Account>,
     /// The content of `/`.
@@ -54,6 +57,7 @@ impl Site {
         let mut site = Site {
             folder: ScratchDir::new()?,
             rng: RefCell::new(rng),
+            names: RefCell::default(),
             owner,
             index: Vec::new(),
             page: File::default(),
@@ -106,7 +110,17 @@ impl Site {
     /// A random name. It consists of letters, so it needs no escaping anywhere.
     pub fn name(&self) -> String {
         let mut rng = self.rng.borrow_mut();
-        (0..12).map(|_| rng.lowercase()).collect()
+        let name: String = (0..12).map(|_| rng.lowercase()).collect();
+        self.names.borrow_mut().push(name.clone());
+        name
+    }
+
+    /// Whether these bytes contain a random name, of a file that is gone with the site.
+    pub fn is_named_in(&self, bytes: &[u8]) -> bool {
+        let names = self.names.borrow();
+        names
+            .iter()
+            .any(|name| memmem::find(bytes, name.as_bytes()).is_some())
     }
 
     /// Random bytes.

@@ -1,7 +1,7 @@
 //! A check: one thing that a server must do, and what to say when it doesn't.
 
 use harness::context::TestContext;
-use harness::error::CheckResult;
+use harness::error::{CheckResult, FailureKind};
 use std::cmp::Reverse;
 use std::ops::RangeInclusive;
 
@@ -22,6 +22,9 @@ pub struct Check {
     pub why: &'static str,
     /// A nudge in the right direction that doesn't give the solution away.
     pub hint: &'static str,
+    /// The kinds of failure, apart from wrong behavior, that the hint is about. Other failures get
+    /// the hint of their kind.
+    pub about: &'static [FailureKind],
     /// The checks that must pass before this one can tell anything. If one of them fails, this
     /// one is not reached.
     pub needs: &'static [&'static str],
@@ -40,6 +43,9 @@ pub struct Check {
 /// that it refuses one, and giving every request the same answer must earn no points.
 pub const PREREQUISITE: &str = "named-file";
 
+/// The check of the line that announces the address. Without that line, nobody can connect.
+pub const ANNOUNCEMENT: &str = "announces-when-ready";
+
 /// What most checks have in common, for `..DEFAULTS`.
 pub const DEFAULTS: Check = Check {
     id: "",
@@ -49,6 +55,7 @@ pub const DEFAULTS: Check = Check {
     must: "",
     why: "",
     hint: "",
+    about: &[],
     needs: &[PREREQUISITE],
     slow: false,
     crowd: false,

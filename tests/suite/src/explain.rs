@@ -2,8 +2,9 @@
 //! where to read on.
 
 use crate::check::Check;
-use crate::run::{Failure, Verdict};
+use crate::run::{Failure, TimedVerdict, Verdict};
 use clap::ValueEnum;
+use harness::error::FailureKind;
 use harness::text::{SHOWN_BYTES, readable, truncate};
 
 /// How much of a failure a student sees.
@@ -31,9 +32,31 @@ impl Details {
 /// How many characters of what was expected or received are shown.
 const TEXT_LIMIT: usize = 3000;
 
-/// Explains a verdict; empty for a check that passed. `port` is where the stage listens by
+/// Explains a verdict; empty for a check that passed at once. `port` is where the stage listens by
 /// default, for a command to try.
-pub fn explain(check: &Check, verdict: &Verdict, details: Details, port: u16) -> String {
+pub fn explain(check: &Check, timed: &TimedVerdict, details: Details, port: u16) -> String {
+    match (&timed.verdict, &timed.first_attempt) {
+        (Verdict::Passed, Some(first)) => {
+            let first = summarize(first, details);
+            format!("  first attempt, on a machine that was too busy: {first}\n")
+        }
+        (verdict, _) => explain_verdict(check, verdict, details, port),
+    }
+}
+
+/// What a check found, in a line.
+pub fn summarize(verdict: &Verdict, details: Details) -> String {
+    match verdict {
+        Verdict::Failed(failure) if details == Details::Full => {
+            let received = failure.evidence.received.trim_start().lines().next();
+            format!("failed, received {}", received.unwrap_or_default())
+        }
+        Verdict::Broken(reason) => format!("broken: {reason}"),
+        _ => "failed".to_string(),
+    }
+}
+
+fn explain_verdict(check: &Check, verdict: &Verdict, details: Details, port: u16) -> String {
     let must = format!("  must: {}\n", check.must);
     let failure = match verdict {
         Verdict::Passed => return String::new(),
@@ -51,15 +74,55 @@ pub fn explain(check: &Check, verdict: &Verdict, details: Details, port: u16) ->
     if details == Details::Full {
         text += &evidence(failure);
     }
-    text += &format!("  why: {}\n  hint: {}\n", check.why, check.hint);
+    text += &format!("  why: {}\n  hint: {}\n", check.why, hint(check, failure));
     text += &format!("  read: {}\n", check.lesson());
     if details == Details::Full
         && check.replayable
+        && !failure.names_site
         && let Some(command) = replay_command(&failure.evidence.sent, port)
     {
         text += &format!("  try: {command}\n");
     }
     text
+}
+
+/// A check's hint is about its subject. If a server fails before it gets there, that hint would
+/// mislead.
+fn hint(check: &Check, failure: &Failure) -> &'static str {
+    let kind = failure.evidence.kind;
+    if check.about.contains(&kind) {
+        return check.hint;
+    }
+    match kind {
+        FailureKind::Behavior => check.hint,
+        FailureKind::NotStarted => {
+            "Run it by hand with --listen, --root and --timeout. Many servers run at once: use the \
+             address that --listen gives, and a free port if its port is 0."
+        }
+        FailureKind::NotAnnounced => {
+            "Print exactly this line, with the actual port, to standard output once you listen, and \
+             flush it."
+        }
+        FailureKind::WrongAddress => "Listen on the address that --listen gives.",
+        FailureKind::NotListening => {
+            "The server is running, but doesn't accept connections: is it still in its loop?"
+        }
+        FailureKind::Exited => {
+            "No client and no request may end the server. The end of its log may say what did."
+        }
+        FailureKind::StartedAgain => {
+            "A child became another server: is it told that it is a child, and does it then serve \
+             the client that it was given?"
+        }
+        FailureKind::NoResponse => {
+            "Whoever handled this connection ended without a response. Look for an error or a \
+             panic in the log."
+        }
+        FailureKind::TooSlow => {
+            "The server got the request but didn't finish. What does it wait for: more input, a \
+             lock, a child?"
+        }
+    }
 }
 
 /// What was sent, expected and received, and the end of the server's log.
@@ -102,6 +165,7 @@ mod tests {
     use super::*;
     use crate::check::DEFAULTS;
     use harness::error::Evidence;
+    use std::time::Duration;
 
     const CHECK: Check = Check {
         must: "the must",
@@ -110,15 +174,22 @@ mod tests {
         ..DEFAULTS
     };
 
-    fn failed() -> Verdict {
-        Verdict::Failed(Failure {
+    fn failed() -> TimedVerdict {
+        let verdict = Verdict::Failed(Failure {
             evidence: Box::new(Evidence {
+                kind: FailureKind::Behavior,
                 sent: b"GET / HTTP/1.1\r\n\r\n".to_vec(),
                 expected: "the expected".to_string(),
                 received: "the received".to_string(),
             }),
             log: b"the log\n".to_vec(),
-        })
+            names_site: false,
+        });
+        TimedVerdict {
+            verdict,
+            first_attempt: None,
+            duration: Duration::ZERO,
+        }
     }
 
     #[test]
@@ -135,6 +206,40 @@ mod tests {
         assert_eq!(shown(Details::Hints), hints);
         let text = explain(&CHECK, &failed(), Details::None, 7788);
         assert_eq!(text, "  must: the must\n");
+    }
+
+    #[test]
+    fn first_attempt_is_shown() {
+        let passed = TimedVerdict {
+            verdict: Verdict::Passed,
+            first_attempt: Some(Box::new(failed().verdict)),
+            duration: Duration::ZERO,
+        };
+        let text = explain(&CHECK, &passed, Details::Full, 7788);
+        let expected =
+            "  first attempt, on a machine that was too busy: failed, received the received\n";
+        assert_eq!(text, expected);
+        let text = explain(&CHECK, &passed, Details::Hints, 7788);
+        assert!(!text.contains("received"), "{text}");
+    }
+
+    #[test]
+    fn hint_fits_the_kind_of_failure() {
+        let with_kind = |kind| {
+            let Verdict::Failed(mut failure) = failed().verdict else {
+                unreachable!()
+            };
+            failure.evidence.kind = kind;
+            failure
+        };
+        let exited = with_kind(FailureKind::Exited);
+        assert_eq!(hint(&CHECK, &with_kind(FailureKind::Behavior)), "the hint");
+        assert!(hint(&CHECK, &exited).contains("log"));
+        let about_exits = Check {
+            about: &[FailureKind::Exited],
+            ..CHECK
+        };
+        assert_eq!(hint(&about_exits, &exited), "the hint");
     }
 
     #[test]

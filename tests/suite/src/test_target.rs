@@ -4,6 +4,7 @@ use crate::check::Check;
 use crate::explain::{Details, explain};
 use crate::run::{self, Run, Verdict};
 use crate::{checks, exercises};
+use harness::cleanup;
 use harness::program::Program;
 use harness::workspace::{self, Stage};
 use libtest_mimic::{Arguments, Trial};
@@ -33,16 +34,19 @@ pub fn run(package: &str, binary: &Path) -> ExitCode {
     let run = Arc::new(Run::new(checks, Program::new(binary), seed));
     let trials = run.checks.iter().enumerate().map(|(index, check)| {
         let run = Arc::clone(&run);
-        let test = move || match &run.verdict(index).verdict {
-            Verdict::Passed => Ok(()),
-            verdict => {
-                let text = explain(run.checks[index], verdict, Details::Full, stage.port);
-                Err(format!("{text}  repeat: LAB_SEED={seed}\n").into())
+        let test = move || {
+            let timed = run.verdict(index);
+            if matches!(timed.verdict, Verdict::Passed) {
+                return Ok(());
             }
+            let text = explain(run.checks[index], timed, Details::Full, stage.port);
+            Err(format!("{text}  repeat: LAB_SEED={seed}\n").into())
         };
         Trial::test(check.id, test).with_ignored_flag(!check.is_supported())
     });
-    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+    let exit_code = libtest_mimic::run(&arguments, trials.collect()).exit_code();
+    cleanup::clean_up();
+    exit_code
 }
 
 /// The stage of a package, and its checks: those of the stage, or those of an exercise with those

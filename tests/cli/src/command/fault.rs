@@ -13,7 +13,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use suite::check::Check;
 use suite::checks;
-use suite::run::{self, Verdict};
+use suite::run::{self, Job, Verdict};
 
 /// The hidden command that runs the faulty server.
 pub const SERVER: &str = "faulty-server";
@@ -164,15 +164,17 @@ fn show(fault: Fault, id: &str, seed: u64) -> Result<(), String> {
 fn show_lesson(lesson: u8, seed: u64) -> Result<(), String> {
     run::prepare()?;
     let faults = faults_of_lesson(lesson);
-    let mut programs = Vec::new();
+    let mut jobs = Vec::new();
     for (fault, id) in faults {
-        programs.push((find_check(lesson, id)?, program(lesson, *fault)?));
+        jobs.push(Job {
+            check: find_check(lesson, id)?,
+            program: program(lesson, *fault)?,
+            must_pass: false,
+        });
     }
-    let jobs = programs.iter().map(|(check, program)| (*check, program));
-    let jobs: Vec<(&Check, &Program)> = jobs.collect();
-    for ((fault, id), verdict) in faults.iter().zip(run::run_each(&jobs, seed)) {
+    for ((fault, id), timed) in faults.iter().zip(run::run_each(&jobs, seed)) {
         let (description, name) = (fault.row().description, fault.name());
-        let Verdict::Failed(failure) = verdict else {
+        let Verdict::Failed(failure) = timed.verdict else {
             return Err(format!(
                 "`{id}` doesn't detect {name}. This is a defect of the suite."
             ));

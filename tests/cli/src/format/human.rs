@@ -6,7 +6,7 @@ use anstyle::Style;
 use harness::style::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
 use harness::workspace::stage;
 use std::collections::BTreeSet;
-use suite::check::PREREQUISITE;
+use suite::check::{ANNOUNCEMENT, PREREQUISITE};
 
 /// How many failing checks are shown in full.
 const SHOWN_IN_FULL: usize = 3;
@@ -51,12 +51,12 @@ pub fn text(report: &Report) -> String {
     text + &score(report)
 }
 
-/// The checks that did not pass: first those that failed or broke, and of these first the one that
-/// most others need; then the others, by name only.
+/// The checks that did not pass: first those that failed or broke, and of these first the ones
+/// without which hardly any other can pass; then the others, by name only.
 pub fn problems(report: &Report) -> String {
     let is_failure = |check: &&CheckReport| matches!(check.status, Status::Failed | Status::Broken);
     let mut failures: Vec<&CheckReport> = report.checks.iter().filter(is_failure).collect();
-    failures.sort_by_key(|check| check.id != PREREQUISITE);
+    failures.sort_by_key(|check| rank(check));
     let (in_full, in_short) = failures.split_at(failures.len().min(SHOWN_IN_FULL));
     let mut text = String::new();
     for check in in_full {
@@ -69,6 +69,16 @@ pub fn problems(report: &Report) -> String {
     }
     for check in in_short {
         text += &format!("{}  {}\n", check_line(check), paint(DIM, &check.must));
+    }
+    let has_recovered =
+        |check: &&CheckReport| check.first_attempt.is_some() && check.status == Status::Passed;
+    let recovered = report.checks.iter().filter(has_recovered);
+    let recovered: Vec<&str> = recovered.map(|check| check.id.as_str()).collect();
+    if !recovered.is_empty() {
+        let count = recovered.len();
+        let heading = format!("{count} failed while the machine was too busy, then passed alone");
+        let heading = paint(YELLOW, heading);
+        text += &format!("\n{heading}: {}\n", paint(DIM, recovered.join(", ")));
     }
     for (status, description) in [
         (
@@ -85,6 +95,13 @@ pub fn problems(report: &Report) -> String {
         }
     }
     text
+}
+
+/// Where a failing check belongs in the order in which to make them pass.
+fn rank(check: &CheckReport) -> usize {
+    let first = [ANNOUNCEMENT, PREREQUISITE];
+    let position = first.iter().position(|id| *id == check.id);
+    position.unwrap_or(first.len())
 }
 
 fn check_line(check: &CheckReport) -> String {
@@ -118,9 +135,8 @@ fn score(report: &Report) -> String {
         text += &format!("{}\n", paint(YELLOW.bold(), warning));
     }
     let is_failed = |check: &&CheckReport| check.status == Status::Failed;
-    let mut failed = report.checks.iter().filter(is_failed);
-    let first = failed.clone().find(|check| check.id == PREREQUISITE);
-    if let Some(check) = first.or_else(|| failed.next()) {
+    let failed = report.checks.iter().filter(is_failed);
+    if let Some(check) = failed.min_by_key(|check| rank(check)) {
         let (next, id) = (paint(BOLD, "Next:"), paint(CYAN, &check.id));
         text += &format!("{next} make {id} pass ({}).\n", check.lesson);
     }

@@ -4,7 +4,7 @@ use crate::speed::generator::Kind;
 use crate::speed::peer::Peer;
 use harness::cleanup::{self, ProcessGroup, ScratchDir};
 use harness::client::Client;
-use harness::context::{CHECK_TIMEOUT, RESPONSE_TIMEOUT, START_TIMEOUT, wait_for};
+use harness::context::{RESPONSE_TIMEOUT, START_TIMEOUT, wait_for};
 use harness::error::{CheckError, CheckResult};
 use harness::program::Program;
 use harness::response::Response;
@@ -15,7 +15,6 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How many lines of a log are reported.
@@ -95,7 +94,6 @@ impl ServerSpec {
             group: Some(group),
             address,
             log,
-            secret: site.secret.content.clone().into(),
             folder,
         })
     }
@@ -120,7 +118,6 @@ pub struct RunningServer {
     group: Option<ProcessGroup>,
     pub address: SocketAddr,
     log: PathBuf,
-    secret: Arc<[u8]>,
     /// For files that are needed while it runs.
     pub folder: ScratchDir,
 }
@@ -147,8 +144,7 @@ impl RunningServer {
     }
 
     fn connect(&self) -> CheckResult<Client> {
-        let (secret, deadline) = (Arc::clone(&self.secret), Instant::now() + CHECK_TIMEOUT);
-        Client::connect(self.address, RESPONSE_TIMEOUT, secret, deadline)
+        Client::connect(self.address, RESPONSE_TIMEOUT, None)
     }
 
     fn request(&self, site: &Site, generator: Kind, connection: &str) -> Vec<u8> {

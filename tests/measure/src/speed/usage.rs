@@ -10,7 +10,7 @@ fn processes(server: i32) -> Option<Vec<Process>> {
     let mut pids: BTreeSet<i32> = BTreeSet::from([server]);
     let descendants = process::descendants().into_iter();
     pids.extend(descendants.filter_map(|(pid, child)| (child == server).then_some(pid)));
-    pids.extend(process::children(server).ok()?.iter().map(|it| it.pid));
+    pids.extend(process::group(server).ok()?.iter().map(|it| it.pid));
     let processes = pids.into_iter().flat_map(process::process).flatten();
     let running: Vec<Process> = processes.filter(|it| !it.is_zombie()).collect();
     (!running.is_empty()).then_some(running)

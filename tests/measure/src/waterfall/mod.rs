@@ -152,7 +152,7 @@ fn measure_clients(program: &Program, timeout: u32) -> CheckResult<Vec<ClientTim
         timeout,
         ..Start::default()
     };
-    let mut server = Server::start(program, &site, start, CapturedOutput::default())?;
+    let server = Server::start(program, &site, start, CapturedOutput::default())?;
     let limit = WAIT + Duration::from_secs(timeout.into());
     let start = Instant::now();
     let times: CheckResult<Vec<ClientTimes>> = thread::scope(|scope| {

@@ -1,13 +1,15 @@
 //! The command line: options, start-up errors, the announcement, and the log.
 
 use super::ensure_alive;
-use crate::check::{Check, DEFAULTS};
+use crate::check::{ANNOUNCEMENT, Check, DEFAULTS};
 use assert_cmd::assert::OutputAssertExt;
-use harness::client::request;
+use harness::client::{get, request};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
-use harness::error::{CheckResult, ensure};
+use harness::error::{CheckError, CheckResult, FailureKind, ensure};
 use harness::process::Signal;
 use harness::server::Start;
+use harness::tcp;
+use harness::text::readable;
 use predicates::prelude::{Predicate, PredicateBooleanExt};
 use predicates::str::{contains, is_empty};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -38,7 +40,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "usage-error-exits-2",
-        must: "exit 2 on an unknown option or an invalid value, and name it on standard error",
+        must: "exit 2 on an unknown option or an invalid value (`--timeout 0` too), and name it",
         why: "By convention, exit code 2 means a usage error.",
         hint: "Check every value before you open anything. Write the error to standard error.",
         needs: &[],
@@ -67,25 +69,27 @@ pub const CHECKS: &[Check] = &[
         id: "address-in-use-error",
         must: "exit 1 if the address is in use, with one line that names it and `--listen`",
         why: "This is the most common start-up error: the last server is still running.",
-        hint: "bind(2) fails with EADDRINUSE. Another port fixes it.",
+        hint: "Listen where `--listen` says. bind(2) fails with EADDRINUSE: another port fixes it.",
         needs: &[],
         run: address_in_use_error,
         ..DEFAULTS
     },
     Check {
-        id: "announces-when-ready",
-        must: "print one line, `Serving DIR at http://ADDR:PORT/`, once it can accept clients",
+        id: ANNOUNCEMENT,
+        must: "print one line, `Serving DIR at http://ADDR:PORT/`, within 15 s, once it accepts clients",
         why: "A program that starts the server waits for this line and reads the port from it.",
-        hint: "Print the actual port, not 0, and flush: a pipe is not a terminal.",
+        hint: "Listen where `--listen` says. Then print the line, with the actual port, and flush it.",
+        about: &[FailureKind::NotListening],
         needs: &[],
         run: announces_when_ready,
         ..DEFAULTS
     },
     Check {
         id: "restarts-immediately",
-        must: "exit on SIGTERM and SIGINT, and be able to use the same port again at once",
+        must: "exit within 5 s on SIGTERM and SIGINT, and be able to use the same port again at once",
         why: "Without SO_REUSEADDR, connections in TIME-WAIT block the port for a minute (socket(7)).",
         hint: "Set the option for address reuse before you bind.",
+        about: &[FailureKind::NotStarted],
         run: restarts_immediately,
         ..DEFAULTS
     },
@@ -153,7 +157,7 @@ impl Exit {
                 "`{}` exits with {code} and prints {expected}",
                 self.arguments
             ),
-            format!("{status}{killed}\n{printed}"),
+            format!("{status}{killed}\n{}", readable(printed.as_bytes())).trim_end(),
         )
     }
 
@@ -243,21 +247,33 @@ fn address_in_use_error(ctx: &TestContext) -> CheckResult {
 
 fn announces_when_ready(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
-    ensure(server.address.port() != 0, "the actual port", "port 0")?;
-    ensure_alive(ctx, &server)?;
-    let start = format!("Serving {} at ", ctx.site.root().display());
-    let names_root = server.announcement.contains(&start);
-    let expected = format!("a line with `{start}`");
-    ensure(names_root, expected, &server.announcement)?;
+    let mut client = server.connect_immediately()?;
+    client.send(&get(&ctx.site.page.target()));
+    // Whether it responds is for `named-file`.
+    if let Err(CheckError::Broken(reason)) = client.response() {
+        return Err(CheckError::Broken(reason));
+    }
+    // Whoever names one address doesn't want to be reached at all of them.
+    if let Ok(Some(socket)) = tcp::listener(server.address) {
+        let expected = format!("a server that listens on {} only", server.address);
+        let is_only = socket.address == server.address.ip();
+        ensure(is_only, expected, socket.address.to_string())?;
+    }
+    let (root, address) = (ctx.site.root(), server.address);
+    let line = format!("Serving {} at http://{address}/", root.display());
+    let is_exact = server.announcement == line;
+    ensure(is_exact, format!("the line `{line}`"), &server.announcement)?;
     let further = server.further_lines();
     let received = further.join("\n");
-    ensure(further.is_empty(), "one line on standard output", received)
+    ensure(further.is_empty(), "one line on standard output", received)?;
+    // Port 0 means a free port for each server.
+    ctx.start().map(drop)
 }
 
 fn restarts_immediately(ctx: &TestContext) -> CheckResult {
     let listen = reserved_address();
     for (signal, name) in [(Signal::TERM, "SIGTERM"), (Signal::INT, "SIGINT")] {
-        let mut server = ctx.start_with(Start {
+        let server = ctx.start_with(Start {
             listen,
             ..Start::default()
         })?;

@@ -79,7 +79,7 @@ fn ensure_allows(response: &Response, methods: &[&str]) -> CheckResult {
 }
 
 fn method_not_allowed(ctx: &TestContext) -> CheckResult {
-    let server = ctx.start()?;
+    let (server, page) = (ctx.start()?, ctx.site.page.target());
     let send = |request: &[u8], methods: &[&str]| -> CheckResult<Response> {
         let response = server.exchange(request)?;
         response.ensure_status(405)?;
@@ -87,11 +87,11 @@ fn method_not_allowed(ctx: &TestContext) -> CheckResult {
         Ok(response)
     };
     for method in ["PUT", "DELETE", "PATCH", "TRACE", "CONNECT"] {
-        let response = send(&request(method, "/", ""), PAGE_METHODS)?;
+        let response = send(&request(method, &page, ""), PAGE_METHODS)?;
         ensure_explanation(&response)?;
     }
     send(&request("PUT", FORM_PAGE, ""), FORM_METHODS)?;
-    send(&post("/", b"a=b"), PAGE_METHODS)?;
+    send(&post(&page, b"a=b"), PAGE_METHODS)?;
     Ok(())
 }
 

@@ -64,9 +64,10 @@ pub fn of_stage(stage: u8) -> Vec<&'static Check> {
         .collect()
 }
 
-/// Fails unless the server still serves its index page.
-fn ensure_alive(ctx: &TestContext, server: &Server) -> CheckResult {
-    server.get("/")?.ensure_serves(&ctx.site.index)
+/// Fails unless the server still serves a page by its name.
+pub fn ensure_alive(ctx: &TestContext, server: &Server) -> CheckResult {
+    let page = &ctx.site.page;
+    server.get(&page.target())?.ensure_serves(&page.content)
 }
 
 /// Fails unless a response has one of these status codes.
@@ -136,6 +137,24 @@ mod tests {
             for text in [check.must, check.why, check.hint] {
                 assert!(!text.is_empty() && !text.contains('\n'), "{id}");
             }
+        }
+    }
+
+    #[test]
+    fn limits_in_the_contract_are_those_of_the_checks() {
+        let document = include_str!("../../../../docs/grading.md");
+        let table = document.split("| limit | value | check |").nth(1).unwrap();
+        let rows = table.trim_start().lines().skip(1);
+        let rows: Vec<&str> = rows.take_while(|line| line.starts_with('|')).collect();
+        assert!(rows.len() > 10, "{rows:?}");
+        for row in rows {
+            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+            let [_, _, value, id, _] = cells[..] else {
+                panic!("{row}");
+            };
+            let check = all().find(|check| check.id == id.trim_matches('`'));
+            let check = check.unwrap_or_else(|| panic!("{row}"));
+            assert!(check.must.contains(value.trim_matches('`')), "{row}");
         }
     }
 

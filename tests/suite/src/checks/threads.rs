@@ -1,6 +1,6 @@
 //! A thread for each client, in one process.
 
-use super::processes::{ensure_workers_are_bounded, finish_request, start_requests};
+use super::processes::{ensure_served, ensure_workers_are_bounded};
 use super::wait_for_count;
 use crate::check::{Check, DEFAULTS, PREREQUISITE};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
@@ -79,8 +79,8 @@ pub fn wait_for_threads(
 
 /// How many threads a server has without clients. It is counted after a first request, which may
 /// start helper threads.
-fn idle_threads(server: &Server) -> CheckResult<usize> {
-    server.get("/")?.ensure_status(200)?;
+fn idle_threads(ctx: &TestContext, server: &Server) -> CheckResult<usize> {
+    server.get(&ctx.site.page.target())?.ensure_status(200)?;
     let mut fewest = thread_count(server)?;
     wait_until(Duration::from_millis(200), || {
         fewest = fewest.min(thread_count(server)?);
@@ -98,19 +98,20 @@ fn ensure_threads_end(server: &Server, idle: usize) -> CheckResult {
 
 fn single_process(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
-    let mut clients = start_requests(&server, 8, "/")?;
-    for client in clients.iter_mut().rev().take(4) {
-        finish_request(client)?.ensure_serves(&ctx.site.index)?;
+    let mut clients = server.connect_many(8)?;
+    let mut children = 0;
+    for client in clients.iter_mut().take(4) {
+        ensure_served(ctx, client)?;
+        children = server.children()?.len().max(children);
     }
-    let children = process::children(server.pid())?.len();
     let received = format!("{children} other processes");
     ensure(children == 0, "no process other than the server", received)
 }
 
 fn thread_per_connection(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
-    let wanted = idle_threads(&server)? + CLIENTS;
-    let _clients = start_requests(&server, CLIENTS, "/")?;
+    let wanted = idle_threads(ctx, &server)? + CLIENTS;
+    let _clients = server.connect_many(CLIENTS)?;
     let busy = wait_for_threads(&server, RESPONSE_TIMEOUT, |count| count >= wanted)?;
     let expected = format!("{wanted} threads, {CLIENTS} of them for {CLIENTS} clients");
     ensure(busy >= wanted, expected, busy.to_string())
@@ -118,8 +119,8 @@ fn thread_per_connection(ctx: &TestContext) -> CheckResult {
 
 fn threads_end_with_clients(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
-    let idle = idle_threads(&server)?;
-    let clients = start_requests(&server, CLIENTS, "/")?;
+    let idle = idle_threads(ctx, &server)?;
+    let clients = server.connect_many(CLIENTS)?;
     let busy = wait_for_threads(&server, RESPONSE_TIMEOUT, |count| count >= idle + CLIENTS)?;
     let expected = format!("more than {idle} threads while clients are connected");
     ensure(busy > idle, expected, busy.to_string())?;
@@ -130,7 +131,7 @@ fn threads_end_with_clients(ctx: &TestContext) -> CheckResult {
 fn threads_are_bounded(ctx: &TestContext) -> CheckResult {
     const MAX_THREADS: usize = 512;
     let server = ctx.start()?;
-    let idle = idle_threads(&server)?;
+    let idle = idle_threads(ctx, &server)?;
     let count = || Ok(thread_count(&server)?.saturating_sub(idle));
     ensure_workers_are_bounded(ctx, &server, "threads", MAX_THREADS, count)?;
     ensure_threads_end(&server, idle)

@@ -2,12 +2,14 @@
 
 use super::{Exercise, defaults, ensure_quiet};
 use crate::check::Check;
-use crate::checks::processes::{finish_request, process_of, start_requests};
+use crate::checks::ensure_alive;
+use crate::checks::processes::{ensure_served, process_of};
 use harness::client::{ConnectionState, get};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
 use harness::error::{CheckError, CheckResult, ensure};
 use harness::process::{self, Signal};
 use harness::server::Server;
+use harness::tcp;
 use std::net::TcpStream;
 
 pub const EXERCISE: Exercise = Exercise {
@@ -103,15 +105,15 @@ const POOL: usize = 4;
 
 /// Waits for the pool. Returns the ids of the children, which all hold the listening socket.
 fn pool(server: &Server) -> CheckResult<Vec<i32>> {
-    let listener = process::listener(server.address.port())?;
+    let listener = tcp::listener(server.address)?;
     let listener = listener.ok_or(CheckError::Broken("found no listener".to_string()))?;
     let mut pool = Vec::new();
     let mut others = 0;
     let is_right = wait_until(RESPONSE_TIMEOUT, || {
         pool.clear();
-        let children = process::children(server.pid())?;
+        let children = server.children()?;
         for child in &children {
-            if process::sockets(child.pid)?.contains(&listener) {
+            if process::sockets(child.pid)?.contains(&listener.inode) {
                 pool.push(child.pid);
             }
         }
@@ -128,14 +130,14 @@ fn pool(server: &Server) -> CheckResult<Vec<i32>> {
 fn children_before_clients(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     pool(&server)?;
-    server.get("/")?.ensure_serves(&ctx.site.index)
+    ensure_alive(ctx, &server)
 }
 
 fn children_are_reused(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     let before = pool(&server)?;
     for _ in 0..50 {
-        server.get("/")?.ensure_serves(&ctx.site.index)?;
+        ensure_alive(ctx, &server)?;
     }
     let after = pool(&server)?;
     let expected = format!("the processes {before:?}");
@@ -145,7 +147,7 @@ fn children_are_reused(ctx: &TestContext) -> CheckResult {
 fn one_client_per_child(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     let pool = pool(&server)?;
-    let mut clients = start_requests(&server, POOL, &ctx.site.page.target())?;
+    let mut clients = server.connect_many(POOL)?;
     let mut holders = Vec::new();
     for client in &clients {
         holders.push(process_of(&server, client)?.pid);
@@ -159,7 +161,7 @@ fn one_client_per_child(ctx: &TestContext) -> CheckResult {
     let limit = RESPONSE_TIMEOUT / 10;
     ensure_quiet(&mut fifth, &get("/"), limit, ConnectionState::Open)?;
     for client in &mut clients {
-        finish_request(client)?.ensure_serves(&ctx.site.page.content)?;
+        ensure_served(ctx, client)?;
     }
     fifth.response()?.ensure_serves(&ctx.site.index)
 }
@@ -168,7 +170,7 @@ fn three_silent_clients(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     let _silent = server.connect_many(POOL - 1)?;
     for _ in 0..5 {
-        server.get("/")?.ensure_serves(&ctx.site.index)?;
+        ensure_alive(ctx, &server)?;
     }
     Ok(())
 }
@@ -183,19 +185,19 @@ fn killed_child_is_replaced(ctx: &TestContext) -> CheckResult {
     }
     pool(&server)?;
     // All four work: each gets one of these.
-    for mut client in start_requests(&server, POOL, "/")?.into_iter().rev() {
-        finish_request(&mut client)?.ensure_serves(&ctx.site.index)?;
+    for client in server.connect_many(POOL)?.iter_mut().rev() {
+        ensure_served(ctx, client)?;
     }
     Ok(())
 }
 
 fn children_end_with_parent(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
-    server.get("/")?.ensure_serves(&ctx.site.index)?;
+    ensure_alive(ctx, &server)?;
     server.signal(Signal::KILL);
     let mut left = Vec::new();
     let are_gone = wait_until(RESPONSE_TIMEOUT, || {
-        left = process::children(server.pid())?;
+        left = server.children()?;
         // The process that adopts orphans may be slow to reap them.
         left.retain(|child| !child.is_zombie());
         Ok(left.is_empty())

@@ -2,7 +2,8 @@
 
 use super::{Exercise, defaults, ensure_quiet};
 use crate::check::Check;
-use crate::checks::processes::{finish_request, start_requests};
+use crate::checks::ensure_alive;
+use crate::checks::processes::ensure_served;
 use crate::checks::threads::{thread_count, wait_for_threads};
 use harness::client::{ConnectionState, get};
 use harness::context::{RESPONSE_TIMEOUT, TestContext};
@@ -105,21 +106,24 @@ fn ensure_unchanged(server: &Server, before: usize, when: &str) -> CheckResult {
 fn threads_before_clients(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     ensure_pool(&server)?;
-    server.get("/")?.ensure_serves(&ctx.site.index)?;
-    // By now all have started. A pool that is too large looks right while it grows.
-    ensure_pool(&server)
+    ensure_alive(ctx, &server)?;
+    // A pool that is too large looks right while it grows: the most that are ever seen count.
+    let limit = Duration::from_millis(300);
+    let most = wait_for_threads(&server, limit, |count| count > POOL + OTHERS)?;
+    let expected = format!("{POOL} threads for clients, and at most {OTHERS} others");
+    ensure(most <= POOL + OTHERS, expected, format!("{most} in all"))
 }
 
 fn thread_count_is_constant(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     // Other threads may start with the first client.
-    server.get("/")?.ensure_serves(&ctx.site.index)?;
+    ensure_alive(ctx, &server)?;
     ensure_pool(&server)?;
     let before = thread_count(&server)?;
-    let clients = start_requests(&server, POOL, "/")?;
+    let mut clients = server.connect_many(POOL)?;
     ensure_unchanged(&server, before, "with eight clients")?;
-    for mut client in clients {
-        finish_request(&mut client)?.ensure_serves(&ctx.site.index)?;
+    for client in &mut clients {
+        ensure_served(ctx, client)?;
     }
     let page = get("/");
     for turn in 0..100 {
@@ -137,16 +141,15 @@ fn thread_count_is_constant(ctx: &TestContext) -> CheckResult {
 
 fn eight_clients(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
-    let mut clients = start_requests(&server, POOL, &ctx.site.page.target())?;
-    while let Some(mut newest) = clients.pop() {
-        finish_request(&mut newest)?.ensure_serves(&ctx.site.page.content)?;
+    for client in server.connect_many(POOL)?.iter_mut().rev() {
+        ensure_served(ctx, client)?;
     }
     Ok(())
 }
 
 fn ninth_client_waits(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
-    let mut busy = start_requests(&server, POOL, "/")?;
+    let mut busy = server.connect_many(POOL)?;
     let mut waiting = server.connect_many(4)?;
     let request = get(&ctx.site.page.target());
     for client in &mut waiting {
@@ -155,12 +158,12 @@ fn ninth_client_waits(ctx: &TestContext) -> CheckResult {
     // However long this takes, a correct server never responds.
     let limit = RESPONSE_TIMEOUT / 10;
     ensure_quiet(&mut waiting[0], &request, limit, ConnectionState::Open)?;
-    finish_request(&mut busy.remove(0))?.ensure_serves(&ctx.site.index)?;
+    ensure_served(ctx, &mut busy.remove(0))?;
     for client in &mut waiting {
         client.response()?.ensure_serves(&ctx.site.page.content)?;
     }
     for client in &mut busy {
-        finish_request(client)?.ensure_serves(&ctx.site.index)?;
+        ensure_served(ctx, client)?;
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ use suite::checks;
 const SAMPLE: usize = 4;
 
 /// The faulty server, behaving as that stage with that fault.
-fn program(stage: u8, fault: Option<Fault>) -> Program {
+pub fn program(stage: u8, fault: Option<Fault>) -> Program {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     let binary = BINARY.get_or_init(|| workspace::build_package("faulty", false).unwrap());
     let mut program = Program::new(binary);
@@ -61,7 +61,9 @@ fn fault_fails_the_checks_of_its_row() {
     let seed = crate::prepare();
     let only = env::var("LAB_FAULT").ok();
     let is_selected = |row: &&Row| only.as_ref().is_none_or(|only| row.fault.name() == *only);
-    let all = TABLE.iter().filter(is_selected).flat_map(|row| {
+    let rows: Vec<&Row> = TABLE.iter().filter(is_selected).collect();
+    assert!(!rows.is_empty(), "LAB_FAULT names no fault: {only:?}");
+    let all = rows.into_iter().flat_map(|row| {
         let program = program(row.stage, Some(row.fault));
         let must_pass = |id: &str| !row.fails.contains(id);
         jobs(selected_checks(row, seed), &program, must_pass)

@@ -1,17 +1,20 @@
 //! The suite's own tests: every check can fail, correct servers pass, and the stages keep their
 //! shape. With `LAB_CI=1` the tests that take minutes run too.
 
+mod cleanup;
 mod exercises;
 mod faults;
+mod field;
 mod ladder;
 mod stage_layout;
+mod wrappers;
 
 use harness::program::Program;
 use std::ffi::OsStr;
 use std::sync::{OnceLock, RwLock};
 use suite::check::Check;
 use suite::explain::{Details, explain};
-use suite::run::{self, Verdict, run_each};
+use suite::run::{self, Job, Verdict, run_each};
 
 /// Locked for reading while checks run, and for writing while programs are built: compilers make
 /// correct servers look slow.
@@ -26,13 +29,6 @@ fn prepare() -> u64 {
     });
     println!("seed {seed} (LAB_SEED={seed} repeats this run)");
     seed
-}
-
-/// A check to run on a program.
-struct Job {
-    check: &'static Check,
-    program: Program,
-    must_pass: bool,
 }
 
 /// The jobs of these checks on a program.
@@ -56,11 +52,10 @@ fn ensure_verdicts(mut jobs: Vec<Job>) {
     let seed = prepare();
     // Mixed, so that those that start hundreds of processes don't all run at the same time.
     fastrand::Rng::with_seed(seed).shuffle(&mut jobs);
-    let runs: Vec<(&Check, &Program)> = jobs.iter().map(|job| (job.check, &job.program)).collect();
     let _running = BUILDING.read().unwrap();
     let mut failures = Vec::new();
-    for (job, verdict) in jobs.iter().zip(run_each(&runs, seed)) {
-        let is_expected = match verdict {
+    for (job, timed) in jobs.iter().zip(run_each(&jobs, seed)) {
+        let is_expected = match timed.verdict {
             Verdict::Passed => job.must_pass,
             Verdict::Failed(_) => !job.must_pass,
             _ => false,
@@ -69,7 +64,7 @@ fn ensure_verdicts(mut jobs: Vec<Job>) {
             let name = job.program.path.file_name().unwrap().display();
             let arguments = job.program.arguments.join(OsStr::new(" "));
             let must = if job.must_pass { "pass" } else { "fail" };
-            let details = explain(job.check, &verdict, Details::Full, 0);
+            let details = explain(job.check, &timed, Details::Full, 0);
             failures.push(format!(
                 "{name} {} must {must} {}\n{details}",
                 arguments.display(),
