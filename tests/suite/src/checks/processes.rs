@@ -263,7 +263,7 @@ fn child_holds_only_its_socket(ctx: &TestContext) -> CheckResult {
         let child = process_of(&server, client)?;
         // Between fork(2) and exec(2) it briefly holds everything that its parent holds.
         let mut sockets = BTreeSet::new();
-        wait_until(RESPONSE_TIMEOUT / 5, || {
+        wait_until(RESPONSE_TIMEOUT, || {
             sockets = process::sockets(child.pid)?;
             Ok(sockets.len() == 1)
         })?;
