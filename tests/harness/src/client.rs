@@ -178,8 +178,8 @@ impl Client {
                 break ConnectionState::Open;
             }
             self.stream.set_read_timeout(Some(left))?;
-            let room = chunk.len().min(most - bytes.len());
-            match self.stream.read(&mut chunk[..room]) {
+            let wanted = chunk.len().min(most - bytes.len());
+            match self.stream.read(&mut chunk[..wanted]) {
                 Ok(0) => break ConnectionState::Closed,
                 Ok(length) => bytes.extend_from_slice(&chunk[..length]),
                 Err(error) => match error.kind() {

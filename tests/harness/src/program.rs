@@ -164,8 +164,8 @@ impl CapturedOutput {
             let mut chunk = [0; 8192];
             while let Ok(length @ 1..) = stream.read(&mut chunk) {
                 let bytes = &mut captured.lock().bytes;
-                let room = OUTPUT_LIMIT.saturating_sub(bytes.len());
-                bytes.extend_from_slice(&chunk[..length.min(room)]);
+                let left = OUTPUT_LIMIT.saturating_sub(bytes.len());
+                bytes.extend_from_slice(&chunk[..length.min(left)]);
             }
             captured.lock().is_open = false;
         });

@@ -396,8 +396,8 @@ impl Server {
         (0..count).map(connect).collect()
     }
 
-    /// Connects up to `most` clients, which send nothing: as many as the server and its backlog
-    /// have room for. Fails if that takes 8 seconds.
+    /// Connects up to `most` clients, which send nothing, until the server and its backlog accept no
+    /// more. Fails if that takes longer than `CROWD_TIMEOUT`.
     pub fn connect_crowd(&self, most: usize) -> CheckResult<Vec<Client>> {
         let start = Instant::now();
         let mut crowd = Vec::new();
