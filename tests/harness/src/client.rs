@@ -1,8 +1,8 @@
 //! A client that sends any bytes and sees every byte that comes back.
 
-use crate::context::{RESPONSE_TIMEOUT, wait_until};
+use crate::context::{CHECK_TIMEOUT, RESPONSE_TIMEOUT, wait_until};
 use crate::error::{CheckError, CheckResult, FailureKind};
-use crate::response::{Response, ends_with_connection, message_length};
+use crate::response::{Response, ends_with_connection, has_complete_head, message_length};
 use crate::server::ServerState;
 use crate::tcp::{self, TcpSocket};
 use crate::text::readable;
@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 /// that a server which keeps its connections open doesn't end.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// How long a server may take to read what has arrived, before more is sent.
-const READ_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long to wait for what a server does with its socket.
+const SERVER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long a server probably takes to read what has arrived.
-const READ_TIME: Duration = Duration::from_millis(10);
+/// How long that probably takes.
+const SERVER_TIME: Duration = Duration::from_millis(50);
 
 /// A GET request, as a browser would send it.
 pub fn get(target: &str) -> Vec<u8> {
@@ -62,6 +62,14 @@ impl fmt::Display for ConnectionState {
             ConnectionState::Open => "the connection is still open",
         })
     }
+}
+
+/// What a client that reads does next.
+enum Next {
+    Stop,
+    Wait,
+    /// It waits as long again as at first.
+    WaitAgain,
 }
 
 /// One connection to a server.
@@ -125,14 +133,25 @@ impl Client {
     /// gets a moment.
     pub fn send_separately(&mut self, bytes: &[u8]) -> CheckResult {
         self.send(bytes);
-        let is_read = || match self.server_socket() {
-            Ok(socket) => Ok(socket.is_none_or(|socket| socket.receive_queue == 0)),
+        self.wait_for_server(|socket| socket.receive_queue == 0)
+    }
+
+    /// Waits until the server has ended the connection, without reading what it sent. Where that
+    /// can't be seen, and if it never does, the server gets a moment.
+    pub fn wait_for_shutdown(&self) -> CheckResult {
+        self.wait_for_server(TcpSocket::is_shut_down)
+    }
+
+    /// Gives the server's socket a moment to get into that state.
+    fn wait_for_server(&self, condition: impl Fn(&TcpSocket) -> bool) -> CheckResult {
+        let holds = || match self.server_socket() {
+            Ok(socket) => Ok(socket.is_none_or(|socket| condition(&socket))),
             Err(_) => {
-                thread::sleep(READ_TIME);
+                thread::sleep(SERVER_TIME);
                 Ok(true)
             }
         };
-        wait_until(READ_TIMEOUT, is_read)?;
+        wait_until(SERVER_TIMEOUT, holds)?;
         Ok(())
     }
 
@@ -158,23 +177,29 @@ impl Client {
         most: usize,
         limit: Duration,
     ) -> CheckResult<(Vec<u8>, ConnectionState)> {
-        self.read_until(most, limit, |_| false)
+        self.read_until(most, limit, |_| Next::Wait)
     }
 
-    /// Like [`Client::read_up_to`], but also stops when `is_enough` accepts what has arrived.
+    /// Like [`Client::read_up_to`], but `next` decides what to do after some bytes have arrived.
     fn read_until(
         &mut self,
         most: usize,
         limit: Duration,
-        mut is_enough: impl FnMut(&[u8]) -> bool,
+        mut next: impl FnMut(&[u8]) -> Next,
     ) -> CheckResult<(Vec<u8>, ConnectionState)> {
         let time_left = self.server.as_ref().map(|server| server.time_left());
-        let deadline = Instant::now() + limit.min(time_left.transpose()?.unwrap_or(limit));
+        let last = Instant::now() + time_left.transpose()?.unwrap_or(limit.max(CHECK_TIMEOUT));
+        let mut deadline = Instant::now() + limit;
         let mut bytes = Vec::new();
         let mut chunk = vec![0; 64 * 1024];
         let state = loop {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() || bytes.len() >= most || is_enough(&bytes) {
+            match next(&bytes) {
+                Next::Stop => break ConnectionState::Open,
+                Next::Wait => {}
+                Next::WaitAgain => deadline = Instant::now() + limit,
+            }
+            let left = deadline.min(last).saturating_duration_since(Instant::now());
+            if left.is_zero() || bytes.len() >= most {
                 break ConnectionState::Open;
             }
             self.stream.set_read_timeout(Some(left))?;
@@ -216,7 +241,7 @@ impl Client {
                 "no status line; the connection was closed after",
             ),
             Some(response) if is_open && !response.is_complete() && !ends_with_connection(&raw) => {
-                let received = format!("no end within {RESPONSE_TIMEOUT:?}:");
+                let received = "it stopped before its end, and the connection is open:".to_string();
                 failure(FailureKind::TooSlow, &received)
             }
             Some(response) => {
@@ -226,7 +251,8 @@ impl Client {
         }
     }
 
-    /// Reads until a response is complete, the connection ends, or [`RESPONSE_TIMEOUT`] has passed.
+    /// Reads until a response is complete or the connection ends, as long as the head arrives within
+    /// [`RESPONSE_TIMEOUT`] and no pause in the content is longer.
     fn read_message(&mut self) -> CheckResult<(Vec<u8>, ConnectionState)> {
         let server = self.server.clone();
         let keeps_open = server.as_ref().is_some_and(|server| server.keeps_open());
@@ -234,8 +260,14 @@ impl Client {
         let method = self.sent[..self.sent.len().min(8)].to_vec();
         let (mut raw, mut state) = self.read_until(usize::MAX, RESPONSE_TIMEOUT, |bytes| {
             length = length.or_else(|| message_length(&method, bytes));
-            length.is_some_and(|length| bytes.len() >= length)
-                || keeps_open && ends_with_connection(bytes)
+            let is_complete = length.is_some_and(|length| bytes.len() >= length);
+            if is_complete || keeps_open && ends_with_connection(bytes) {
+                Next::Stop
+            } else if has_complete_head(bytes) {
+                Next::WaitAgain
+            } else {
+                Next::Wait
+            }
         })?;
         if state != ConnectionState::Open {
             return Ok((raw, state));
@@ -271,14 +303,6 @@ impl Client {
             }
             (raw, _) => Ok(raw),
         }
-    }
-
-    /// Waits, without reading, until the first byte of a response is there.
-    pub fn wait_for_response(&self) -> CheckResult {
-        self.stream.set_read_timeout(Some(RESPONSE_TIMEOUT))?;
-        // Whatever is wrong, the next read shows it.
-        let _ = self.stream.peek(&mut [0]);
-        Ok(())
     }
 
     /// A failure after what was sent. If the server has exited meanwhile, that is the failure.

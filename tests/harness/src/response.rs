@@ -136,6 +136,11 @@ pub fn ends_with_connection(raw: &[u8]) -> bool {
     is_complete_head(head) && !Response::parse(b"", head).is_none_or(has_length)
 }
 
+/// Whether the head has arrived.
+pub fn has_complete_head(raw: &[u8]) -> bool {
+    is_complete_head(split_head(raw).0)
+}
+
 fn is_complete_head(head: &[u8]) -> bool {
     head.ends_with(b"\n\r\n") || head.ends_with(b"\n\n")
 }

@@ -15,6 +15,10 @@ const TICK: Duration = Duration::from_millis(10);
 /// processor 90 %.
 const LOST_LIMIT: f64 = 0.1;
 
+/// At least this much time before a verdict is looked at. In a shorter period, a busy machine can look
+/// idle by chance.
+const SHORTEST_PERIOD: Duration = Duration::from_secs(2);
+
 /// How late a single tick may be.
 const LATE_LIMIT: Duration = Duration::from_millis(50);
 
@@ -44,16 +48,19 @@ impl Watch {
     /// Whether the process was starved since the start.
     pub fn was_starved(&self) -> bool {
         let ticks = TICKS.lock().unwrap_or_else(PoisonError::into_inner);
-        let recent = ticks.iter().rev().take_while(|(end, _)| *end > self.start);
-        let (mut lost, mut worst) = (Duration::ZERO, Duration::ZERO);
+        let period = self.start.elapsed().max(SHORTEST_PERIOD);
+        let recent = ticks.iter().rev();
+        let recent = recent.take_while(|(end, _)| end.elapsed() < period);
+        let (mut lost, mut observed, mut worst) = (Duration::ZERO, TICK, Duration::ZERO);
         for (_, late) in recent {
             lost += *late;
+            observed += TICK + *late;
             worst = worst.max(*late);
         }
         // A tick that is overdue counts as well.
         let last = ticks.back().map_or(self.start, |(end, _)| *end);
         let overdue = last.max(self.start).elapsed().saturating_sub(TICK);
-        worst.max(overdue) > LATE_LIMIT || lost > self.start.elapsed().mul_f64(LOST_LIMIT)
+        worst.max(overdue) > LATE_LIMIT || lost > observed.mul_f64(LOST_LIMIT)
     }
 }
 

@@ -17,8 +17,17 @@ pub struct TcpSocket {
     state: u8,
 }
 
-/// The state of a listening socket.
+/// States of a socket: open in both directions; ended by the other side only; listening.
+const ESTABLISHED: u8 = 1;
+const CLOSE_WAIT: u8 = 8;
 const LISTEN: u8 = 10;
+
+impl TcpSocket {
+    /// Whether its owner has shut down its sending side, or closed it.
+    pub fn is_shut_down(&self) -> bool {
+        !matches!(self.state, ESTABLISHED | CLOSE_WAIT)
+    }
+}
 
 /// The server's socket of a connection.
 pub fn connection(server: SocketAddr, client: SocketAddr) -> CheckResult<Option<TcpSocket>> {
@@ -133,7 +142,7 @@ fn parse(message: &[u8]) -> Option<TcpSocket> {
 mod tests {
     use super::*;
     use std::io::Write;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{Shutdown, TcpListener, TcpStream};
 
     #[test]
     fn sockets_are_found() {
@@ -150,9 +159,12 @@ mod tests {
             let local = client.local_addr().unwrap();
             let waiting = connection(address, local).unwrap().unwrap();
             assert_eq!((waiting.inode, waiting.receive_queue), (0, 5));
-            let _stream = server.accept().unwrap();
+            let (stream, _) = server.accept().unwrap();
             let accepted = connection(address, local).unwrap().unwrap();
-            assert!(accepted.inode > 0);
+            assert!(accepted.inode > 0 && !accepted.is_shut_down());
+            stream.shutdown(Shutdown::Write).unwrap();
+            let ended = connection(address, local).unwrap().unwrap();
+            assert!(ended.is_shut_down());
             drop(server);
             assert!(listener(address).unwrap().is_none());
         }

@@ -17,7 +17,7 @@ use std::env;
 use std::fs::{self, OpenOptions};
 use std::hint;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -91,7 +91,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     if options.all {
         tasks.extend(["faults", "exercises"].map(Task::Tests));
     }
-    let path = workspace::root().join("target/soak.jsonl");
+    let path = path().map_err(|error| format!("Cannot create the target folder: {error}"))?;
     if options.restart {
         let _ = fs::remove_file(&path);
     }
@@ -113,6 +113,13 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     })?;
     let _ = fs::remove_file(&path);
     Ok(report(&finished, busy, started.elapsed()))
+}
+
+/// Where finished tasks are recorded.
+fn path() -> io::Result<PathBuf> {
+    let target = workspace::root().join("target");
+    fs::create_dir_all(&target)?;
+    Ok(target.join("soak.jsonl"))
 }
 
 /// The stages, and for each of them the server without a fault.

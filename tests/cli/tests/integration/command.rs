@@ -108,6 +108,42 @@ fn ensure_watch_grades_after_changes(root: &Path, main: &Path) {
 }
 
 #[test]
+#[cfg_attr(not(lab_ci), ignore = "runs suites: LAB_CI=1 runs it")]
+fn soak_resumes_after_an_interrupt() {
+    let copy = workspace_copy();
+    let soak = |options: &[&str]| {
+        let mut soak = lab_in(copy.path());
+        soak.args(["soak", "1", "--runs", "1", "--busy", "1"])
+            .args(options);
+        soak
+    };
+    let path = copy.path().join("target/soak.jsonl");
+    let finished = || fs::read_to_string(&path).unwrap_or_default();
+    // Interrupts it when that many tasks are recorded as finished.
+    let interrupt_at = |mut soak: Command, count: usize| {
+        let mut soak = soak.stdout(Stdio::null()).spawn().unwrap();
+        while finished().lines().count() != count {
+            let ended = soak.try_wait().unwrap();
+            assert!(ended.is_none(), "it ended: {ended:?}");
+            thread::sleep(Duration::from_millis(5));
+        }
+        process::kill(soak.id().cast_signed(), Signal::INT);
+        soak.wait().unwrap();
+    };
+    interrupt_at(soak(&[]), 1);
+    let first = finished();
+    let resumed = soak(&[]).assert().success();
+    resumed.stdout(
+        contains("Going on after 1 finished tasks.")
+            .and(contains("Finished 2 tasks next to 1 busy threads"))
+            .and(contains("Every verdict was right every time.")),
+    );
+    assert!(!path.exists(), "kept after the end");
+    fs::write(&path, first).unwrap();
+    interrupt_at(soak(&["--restart"]), 0);
+}
+
+#[test]
 fn diff_goes_from_file_to_file() {
     let diff = here(&["diff", "1", "2"]).success();
     diff.stdout(

@@ -22,9 +22,14 @@ const STARTS: usize = 40;
 fn read(path: &Path) -> Report {
     let report = read_report(path);
     if cfg!(lab_ci) {
+        // As if the first check had run twice on a busy machine.
+        let mut repeated = read_report(path);
+        for check in repeated.checks.iter_mut().take(1) {
+            check.first_attempt = Some("a \u{1b} first attempt".to_string());
+        }
         let formats = Format::value_variants().iter();
         for format in formats.filter(|format| **format != Format::Human) {
-            read_format(*format, path.parent().unwrap(), &report);
+            read_format(*format, path.parent().unwrap(), &repeated);
         }
     }
     report

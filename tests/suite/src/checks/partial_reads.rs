@@ -116,8 +116,7 @@ fn bytes_after_request(ctx: &TestContext) -> CheckResult {
         let mut client = server.connect()?;
         client.send(&[request.as_slice(), &more].concat());
         // A server that closes the connection now loses what the client hasn't received yet.
-        client.wait_for_response()?;
-        thread::sleep(Duration::from_millis(50));
+        client.wait_for_shutdown()?;
         client.response()?.ensure_serves(&file.content)?;
     }
     Ok(())
