@@ -41,7 +41,7 @@ const BACKLOG_TIMEOUT: Duration = Duration::from_millis(50);
 const LISTEN_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a whole crowd may take to connect.
-const CROWD_TIMEOUT: Duration = Duration::from_secs(8);
+const CROWD_TIMEOUT: Duration = Duration::from_secs(12);
 
 /// How long a process that has ended a connection may take to exit.
 const EXIT_TIMEOUT: Duration = Duration::from_millis(200);
