@@ -1,14 +1,14 @@
-// What this site can do only with a script. Without it, all pages still work.
+// What this site can do only with a script. All pages work without it.
 "use strict";
 
-// Mark the page that is shown in the bar of links.
+// Mark the current page in the bar of links.
 for (const link of document.querySelectorAll(".site-head a")) {
   if (link.pathname === location.pathname) {
     link.setAttribute("aria-current", "page");
   }
 }
 
-// Say which stage has served this page: its port tells.
+// Say which stage has served this page, judging by its port.
 const stages = {
   7788: "stage 1, one client at a time",
   8888: "stage 2, a process for each connection",
@@ -20,7 +20,7 @@ if (served && stages[location.port]) {
   served.textContent = `This page was served by ${stages[location.port]}.`;
 }
 
-// Show what was searched for. textContent takes it as text: no markup in it can run.
+// Show what was searched for. With textContent it stays text: no markup in it can run.
 const query = new URLSearchParams(location.search).get("q");
 const found = document.querySelector("[data-query]");
 if (query && found) {
@@ -28,7 +28,7 @@ if (query && found) {
   document.querySelector("#q").value = query;
 }
 
-// A dropdown closes when the next click or the Escape key goes elsewhere.
+// Close a dropdown after a click elsewhere, or when Escape is pressed.
 const dropdowns = document.querySelectorAll(".bar details");
 document.addEventListener("click", (event) => {
   for (const dropdown of dropdowns) {

@@ -1,7 +1,7 @@
 // The page wire.html: sends a request that was typed, and shows what came back.
 "use strict";
 
-// How much of an answer is read and shown, in bytes; how long it may take, in milliseconds.
+// How much of a response is read and shown, in bytes, and how long it may take, in milliseconds.
 const READ_LIMIT = 1024 * 1024;
 const TEXT_LIMIT = 16 * 1024;
 const HEX_LIMIT = 512;
@@ -10,7 +10,7 @@ const TIME_LIMIT = 30_000;
 const FORM = "name=Ada&text=%3Cscript%3E+%26+more";
 const FORM_FIELDS = `Content-Type: application/x-www-form-urlencoded\nContent-Length: ${FORM.length}\n`;
 
-// What can be picked: a name, a method, a target, and what else belongs to it.
+// The requests that can be picked.
 const PICKS = [
   { name: "A page", target: "/contact.html" },
   { name: "The first page", target: "/" },
@@ -23,7 +23,7 @@ const PICKS = [
   { name: "A query", target: "/notes.txt?q=wire" },
   { name: "A missing page", target: "/no/such/page" },
   { name: "A folder", target: "/media", note: "Stage 4 redirects a folder without its slash." },
-  { name: "A private file", target: "/diary.txt", note: "Not there? Lesson 4 makes diary.txt, and shuts it with chmod o-r." },
+  { name: "A private file", target: "/diary.txt", note: "Not there? Lesson 4 creates diary.txt and makes it private with chmod 600." },
   { name: "What is allowed", method: "OPTIONS", target: "/MyForm.html" },
   { name: "A form", method: "POST", target: "/MyForm.html", fields: FORM_FIELDS, content: FORM },
   { name: "To delete", method: "DELETE", target: "/notes.txt" },
@@ -52,7 +52,7 @@ function split(text) {
     : { head: text.slice(0, end), content: text.slice(end + 2), ended: true };
 }
 
-/** Takes a request apart; what cannot be understood is an error that names it. */
+/** Parses a request. An error names the part that is malformed. */
 function parse(text) {
   const { head, content, ended } = split(text);
   const [line, ...fieldLines] = head.split("\n");
@@ -61,37 +61,37 @@ function parse(text) {
   }
   const parts = /^(\S+) (.+) (HTTP\/[0-9]\.[0-9])$/.exec(line);
   if (!parts) {
-    throw new Error(`“${line}” is no request line. It takes a method, a target and a version, with a space between them: GET / HTTP/1.1. The command below sends it as it is.`);
+    throw new Error(`“${line}” isn't a request line. It needs a method, a target and a version with single spaces between them: GET / HTTP/1.1. The command below sends it as it is.`);
   }
   const [, method, target, version] = parts;
   if (!target.startsWith("/")) {
-    throw new Error(`The target “${target}” does not begin with a slash, and a browser asks for nothing else. Write /${target.replace(/^\*/, "")}, or use the command below.`);
+    throw new Error(`The target “${target}” doesn't begin with a slash, and a browser sends no other targets. Write /${target.replace(/^\*/, "")}, or use the command below.`);
   }
   const fields = fieldLines.map((fieldLine) => {
     const field = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):(.*)$/.exec(fieldLine);
     if (!field) {
-      throw new Error(`“${fieldLine}” is no field. It takes a name, a colon behind it without a space, and a value: Accept: text/plain. The command below sends it as it is.`);
+      throw new Error(`“${fieldLine}” isn't a header field. It needs a name, directly followed by a colon, and a value: Accept: text/plain. The command below sends it as it is.`);
     }
     return [field[1], field[2].trim()];
   });
   return { method, target, version, fields, content, ended };
 }
 
-/** The bytes of what was typed: in the head, lines end in CRLF; the content is as it is. */
+/** The bytes of what was typed. In the head, lines end in CRLF. The content stays as it is. */
 function bytesOf(text) {
   const { head, content, ended } = split(text);
   const lines = head === "" ? "" : `${head.replaceAll("\n", "\r\n")}\r\n`;
   return new TextEncoder().encode(ended ? `${lines}\r\n${content}` : lines);
 }
 
-/** A line for the shell that sends these bytes (POSIX, printf). */
+/** A shell command that sends these bytes (POSIX printf). */
 function command(bytes) {
   const escapes = { 10: "\\n", 13: "\\r", 37: "%%", 92: "\\\\" };
   const escaped = Array.from(bytes, (byte, place) => {
     if (escapes[byte]) {
       return escapes[byte];
     }
-    // A quote would end the word, a dash in front begin an option.
+    // A quote would end the word, and a dash at the beginning would start an option.
     const plain = byte >= 32 && byte < 127 && byte !== 39 && !(byte === 45 && place === 0);
     return plain ? String.fromCharCode(byte) : `\\${byte.toString(8).padStart(3, "0")}`;
   });
@@ -101,7 +101,7 @@ function command(bytes) {
 
 // Sending it
 
-/** The request as the browser will send it, and notes of all that it does otherwise. */
+/** The request as the browser will send it, and notes on what it changes. */
 function prepare(parsed) {
   const { method, target, version, fields, content, ended } = parsed;
   const notes = [];
@@ -116,35 +116,35 @@ function prepare(parsed) {
       cache: "no-store",
     });
   } catch (error) {
-    throw new Error(`The browser does not send this with ${method}: ${error.message} The command below does.`);
+    throw new Error(`The browser doesn't send this with ${method}: ${error.message} The command below does.`);
   }
   const asked = address.pathname + address.search;
   if (asked !== target) {
-    notes.push(`The browser asks for ${asked}, and not for ${target}.`);
+    notes.push(`The browser asks for ${asked}, not for ${target}.`);
   }
   if (request.method !== method) {
     notes.push(`The browser writes the method as ${request.method}.`);
   }
   if (version !== "HTTP/1.1") {
-    notes.push(`The browser sends HTTP/1.1, and not ${version}.`);
+    notes.push(`The browser sends HTTP/1.1, not ${version}.`);
   }
-  // A Host that is right anyway is no loss, nor is the length that the browser would count.
+  // A correct Host is no loss, and neither is the length that the browser would compute.
   const given = { host: location.host, "content-length": String(new TextEncoder().encode(content).length) };
   const lost = fields.filter(([name, value]) => !request.headers.has(name) && given[name.toLowerCase()] !== value);
   if (lost.length > 0) {
     const names = lost.map(([name]) => name).join(", ");
-    notes.push(`Not yours to set in a browser: ${names}. It sends its own, or none.`);
+    notes.push(`A script can't set this in a browser: ${names}. The browser sends its own, or none.`);
   }
   if (bare && content !== "") {
-    notes.push(`The browser sends no content with ${method}: yours is left out.`);
+    notes.push(`The browser sends no content with ${method}, so yours is left out.`);
   }
   if (!ended) {
-    notes.push("There is no empty line behind the fields. The browser adds it; with the command below the server would wait for it.");
+    notes.push("There is no empty line after the fields. The browser adds it. With the command below, the server would wait for it.");
   }
   return { request, notes };
 }
 
-/** Reads the content, at most READ_LIMIT bytes of it. `fault` is set if it breaks off. */
+/** Reads the content, at most READ_LIMIT bytes of it. `fault` is set if it ends early. */
 async function readContent(response) {
   const parts = [];
   let length = 0;
@@ -168,7 +168,7 @@ async function readContent(response) {
   return { bytes, fault, whole };
 }
 
-/** Sends what was typed and shows what comes of it. */
+/** Sends what was typed and shows what comes back. */
 async function send() {
   underWay?.abort();
   const mine = new AbortController();
@@ -178,7 +178,7 @@ async function send() {
   try {
     const { request, notes } = prepare(parse(typed.value));
     showNotes(pickNote ? [...notes, pickNote] : notes);
-    say("Sent. Waiting for the answer.");
+    say("Sent. Waiting for the response.");
     begun = performance.now();
     const limit = AbortSignal.timeout(TIME_LIMIT);
     const response = await fetch(request, { signal: AbortSignal.any([mine.signal, limit]) });
@@ -188,21 +188,21 @@ async function send() {
       show(response, request, content, head, performance.now() - begun);
     }
   } catch (error) {
-    // What a newer request has put an end to is not told.
+    // A newer request has replaced this one: nothing to report.
     if (underWay === mine) {
       say(begun === 0 ? error.message : failure(error), true);
     }
   }
 }
 
-/** Why there was no answer, in a sentence, and the way out. */
+/** Why there was no response, and what to do. */
 function failure(error) {
   return error.name === "TimeoutError"
-    ? `No answer came within ${TIME_LIMIT / 1000} seconds. Does the server still look after another client? Send it again.`
-    : `No answer came (${error.message}). Does the server still run at ${location.host}? Look at its terminal, start it again if need be, and send once more.`;
+    ? `No response came within ${TIME_LIMIT / 1000} seconds. Is the server busy with another client? Send it again.`
+    : `No response came (${error.message}). Is the server still running at ${location.host}? Look at its terminal, start it again if necessary, and send it again.`;
 }
 
-// Showing what came
+// Showing the response
 
 function say(text, bad = false) {
   const outcome = find(".outcome");
@@ -219,7 +219,7 @@ function clear() {
   }
 }
 
-/** An element with a text, which stays text whatever is in it. */
+/** An element with text, which stays text whatever is in it. */
 function element(name, text) {
   const made = document.createElement(name);
   made.textContent = text;
@@ -236,7 +236,7 @@ const counted = (count) => `${count.toLocaleString("en")} ${count === 1 ? "byte"
 function show(response, request, { bytes, fault, whole }, head, end) {
   if (response.redirected) {
     const address = new URL(response.url);
-    const note = element("li", `The server redirected the browser, which went on to ${address.pathname}${address.search}: this is the answer from there. A script does not see the first one.`);
+    const note = element("li", `The server redirected the browser, which went on to ${address.pathname}${address.search}: this is the response from there. A script doesn't see the first one.`);
     find(".notes").append(note);
   }
   const status = `${response.status} ${response.statusText}`;
@@ -244,7 +244,7 @@ function show(response, request, { bytes, fault, whole }, head, end) {
   showFields(response.headers);
   showContent(bytes, response.headers.get("Content-Type"), request.method);
   const amount = whole ? counted(bytes.length) : `the first ${counted(bytes.length)}, where this page stopped reading`;
-  find(".time").textContent = `${milliseconds(head)} until the head was there, ${milliseconds(end)} until the end of the content: ${amount}.`;
+  find(".time").textContent = `${milliseconds(head)} until the head had arrived, ${milliseconds(end)} until the end of the content: ${amount}.`;
   find(".answer").hidden = false;
   if (fault) {
     say(broken(bytes.length, response.headers.get("Content-Length")), true);
@@ -253,12 +253,12 @@ function show(response, request, { bytes, fault, whole }, head, end) {
   }
 }
 
-/** What to say of content that broke off. */
+/** What to say about content that ended early. */
 function broken(length, promised) {
   const came = promised === null
     ? `The connection broke after ${counted(length)} of content.`
     : `The content was cut short: Content-Length promised ${counted(Number(promised))}, and ${counted(length)} could be read.`;
-  return `${came} What could be read is shown below. Look at the server's terminal, and send once more.`;
+  return `${came} What could be read is shown below. Look at the server's terminal, and send it again.`;
 }
 
 function showFields(headers) {
@@ -272,18 +272,18 @@ function showFields(headers) {
   find(".fields").replaceChildren(...rows);
 }
 
-/** Shows the content as what it is: by its type, or without one by a guess, as browsers do. */
+/** Shows the content according to its type, or else to a guess, as browsers do. */
 function showContent(bytes, type, method) {
   const told = type ?? guess(bytes);
   const place = find(".content");
-  const reason = type === null ? "The server does not say what it is (no Content-Type). This page guesses" : "The server says what it is";
+  const reason = type === null ? "The server doesn't say what it is (no Content-Type). This page guesses" : "The server says what it is";
   if (bytes.length === 0) {
-    find(".kind").textContent = method === "HEAD" ? "None: an answer to HEAD never has content." : "None.";
+    find(".kind").textContent = method === "HEAD" ? "None: a response to HEAD never has content." : "None.";
     place.replaceChildren();
   } else if (told.startsWith("image/")) {
     find(".kind").textContent = `${reason}: ${told}, shown as a picture.`;
     const picture = document.createElement("img");
-    picture.alt = "The content of the answer";
+    picture.alt = "The content of the response";
     picture.src = URL.createObjectURL(new Blob([bytes], { type: told }));
     place.replaceChildren(picture);
   } else {
@@ -294,12 +294,12 @@ function showContent(bytes, type, method) {
     const shown = bytes.subarray(0, limit);
     const block = element("pre", isText ? new TextDecoder().decode(shown) : dump(shown));
     block.tabIndex = 0;
-    block.setAttribute("aria-label", "Content of the answer");
+    block.setAttribute("aria-label", "Content of the response");
     place.replaceChildren(block);
   }
 }
 
-/** What bytes without a type seem to be. A drawing in SVG seems to be text. */
+/** Guesses the type of bytes. An SVG looks like text. */
 function guess(bytes) {
   const start = String.fromCharCode(...bytes.subarray(0, 12));
   const pictures = [[/^\xff\xd8\xff/, "image/jpeg"], [/^\x89PNG/, "image/png"], [/^GIF8/, "image/gif"], [/^RIFF....WEBP/s, "image/webp"]];
@@ -307,12 +307,12 @@ function guess(bytes) {
   if (picture) {
     return picture[1];
   }
-  // Text has no control characters but tab, line feed, form feed and carriage return.
+  // Text has no control characters except tab, line feed, form feed, carriage return and escape.
   const control = (byte) => byte < 32 && ![9, 10, 12, 13, 27].includes(byte);
   return bytes.subarray(0, TEXT_LIMIT).some(control) ? "application/octet-stream" : "text/plain";
 }
 
-/** Bytes in rows of eight: where, in hexadecimal, and as characters. */
+/** Bytes in rows of eight: their position, in hexadecimal, and as characters. */
 function dump(bytes) {
   const rows = [];
   for (let place = 0; place < bytes.length; place += 8) {
@@ -371,13 +371,13 @@ find(".copy").addEventListener("click", async () => {
     await navigator.clipboard.writeText(find(".command").textContent);
     find(".copied").textContent = "Copied.";
   } catch {
-    // Without that right, the text is marked: Ctrl+C copies it.
+    // Without permission to copy, select the text: Ctrl+C copies it.
     getSelection().selectAllChildren(find(".command"));
-    find(".copied").textContent = "Marked: copy it with Ctrl+C.";
+    find(".copied").textContent = "Selected. Press Ctrl+C to copy it.";
   }
 });
 
-// A link such as /wire.html#/notes.txt brings its target along.
+// A link such as /wire.html#/notes.txt fills in its target.
 function fillFromAddress() {
   fill({ target: location.hash.startsWith("#/") ? location.hash.slice(1) : "/notes.txt" });
 }

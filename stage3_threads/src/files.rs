@@ -1,47 +1,47 @@
-//! Files: from a request path to an open file under the document root, or why not.
+//! Files: from a request path to an open file below the document root, or the reason why not.
 //!
-//! A path comes from a stranger. Look at how the door is guarded twice: no part of the
-//! path may climb, and where the path really leads, links followed, must be inside.
+//! A path comes from a stranger. Look at how it is checked twice: no segment may be `..`, and where
+//! the path really leads, with links followed, must be below the root.
 
-use anyhow::bail;
+use crate::response::Status;
+use anyhow::{Context, ensure};
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// Finds the document root itself, with all links followed.
-pub fn open_root(root: &Path) -> anyhow::Result<PathBuf> {
-    let shown = root.display();
-    match fs::canonicalize(root) {
-        Ok(real) if real.is_dir() => Ok(real),
-        Ok(_) => bail!("The root `{shown}` is not a folder. Give one with `--root`."),
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            bail!("The root folder `{shown}` does not exist. Give one with `--root`.")
-        }
-        Err(error) => {
-            bail!("Cannot open the root folder `{shown}`: {error}. Give one with `--root`.")
-        }
-    }
+/// How much of a file is held in memory at a time, in bytes. Most files fit, and are sent in one
+/// write together with their head.
+const CHUNK_SIZE: u64 = 64 * 1024;
+
+/// The document root without symbolic links, so that other paths can be compared with it.
+pub fn canonicalize_root(root: &Path) -> anyhow::Result<PathBuf> {
+    let shown = format!(
+        "the root `{}`. Choose a folder with `--root`",
+        root.display()
+    );
+    let root = fs::canonicalize(root).with_context(|| format!("Cannot open {shown}"))?;
+    ensure!(root.is_dir(), "Cannot serve {shown}: It is not a folder");
+    Ok(root)
 }
 
-/// Opens the file that a request path names. `root` must come from [`open_root`].
-/// The error is the status code to answer with.
-pub fn open(root: &Path, path: &[u8]) -> Result<File, u16> {
-    let file = locate(root, path).ok_or(404_u16)?;
-    File::open(file).map_err(|error| match error.kind() {
-        ErrorKind::NotFound | ErrorKind::PermissionDenied => 404,
-        // The fault is ours; perhaps we are out of descriptors.
-        _ => 500,
+/// Opens the file that a request path names. `root` comes from [`canonicalize_root`].
+pub fn open(root: &Path, path: &[u8]) -> Result<File, Status> {
+    let path = resolve(root, path).ok_or(Status::NOT_FOUND)?;
+    File::open(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound | ErrorKind::PermissionDenied => Status::NOT_FOUND,
+        // The fault is ours: we may be out of descriptors.
+        _ => Status::INTERNAL_SERVER_ERROR,
     })
 }
 
-/// Finds the real path of the file, with all links followed. `None`: there is no file for
-/// the public. Only what is a file now is opened: to open a FIFO would wait for its writer.
-fn locate(root: &Path, path: &[u8]) -> Option<PathBuf> {
+/// Where a request path really leads, with links followed; `None` if there is no file for the
+/// public. Only regular files are opened: opening a FIFO would wait for its writer.
+fn resolve(root: &Path, path: &[u8]) -> Option<PathBuf> {
     let mut wanted = root.to_path_buf();
-    for part in path.split(|byte| *byte == b'/') {
-        match part {
+    for segment in path.split(|byte| *byte == b'/') {
+        match segment {
             b"" | b"." => {}
             b".." => return None,
             name => wanted.push(OsStr::from_bytes(name)),
@@ -54,22 +54,39 @@ fn locate(root: &Path, path: &[u8]) -> Option<PathBuf> {
     (real.starts_with(root) && real.is_file()).then_some(real)
 }
 
+/// Reads the next chunk of a file. It is empty at the end of the file.
+pub fn read_chunk(file: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut chunk = Vec::with_capacity(CHUNK_SIZE as usize);
+    file.take(CHUNK_SIZE).read_to_end(&mut chunk)?;
+    Ok(chunk)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_root_that_cannot_be_is_told_with_the_reason() {
+    fn invalid_root_error_names_the_reason() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
         for (name, reason) in [
-            ("no-such-folder", "does not exist"),
-            ("Cargo.toml", "is not a folder"),
-            ("Cargo.toml/src", "Cannot open the root folder"),
+            ("no-such-folder", "No such file or directory"),
+            ("Cargo.toml", "It is not a folder"),
+            ("Cargo.toml/src", "Not a directory"),
         ] {
             let root = folder.join(name);
-            let error = open_root(&root).unwrap_err().to_string();
-            assert!(error.contains(reason), "{error}");
-            assert!(error.contains(&root.display().to_string()), "{error}");
+            let error = format!("{:#}", canonicalize_root(&root).unwrap_err());
+            let root = format!(
+                "the root `{}`. Choose a folder with `--root`: {reason}",
+                root.display()
+            );
+            assert!(error.contains(&root), "{error}");
         }
+    }
+
+    #[test]
+    fn failed_read_is_an_error() {
+        // A folder can be opened, but not read like a file.
+        let mut folder = File::open(env!("CARGO_MANIFEST_DIR")).unwrap();
+        assert!(read_chunk(&mut folder).is_err());
     }
 }

@@ -1,84 +1,88 @@
-//! The response: a status line, header fields, a blank line, and the content as bytes.
+//! The response: a status line, header fields, an empty line, and the content as bytes.
 //!
-//! Look at what the head does not say: neither what the content is nor how long. A client
-//! must guess the one, and takes the close of the connection for the other.
+//! Look at what the head doesn't say: neither what the content is, nor how long it is. The client
+//! guesses the former, and takes the end of the connection for the latter.
 
+use crate::files::read_chunk;
 use std::fs::File;
-use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::io::{self, Write};
 
-/// So much of a file is in memory at once, in bytes. Most files fit in whole, and then travel
-/// with the head in one write.
-const PART: u64 = 64 * 1024;
+/// A status code and its reason phrase (RFC 9110, 15; RFC 6585 for 431).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Status {
+    pub code: u16,
+    pub phrase: &'static str,
+}
+
+impl Status {
+    pub const OK: Status = Status::new(200, "OK");
+    pub const BAD_REQUEST: Status = Status::new(400, "Bad Request");
+    pub const NOT_FOUND: Status = Status::new(404, "Not Found");
+    pub const REQUEST_TIMEOUT: Status = Status::new(408, "Request Timeout");
+    pub const URI_TOO_LONG: Status = Status::new(414, "URI Too Long");
+    pub const HEADER_FIELDS_TOO_LARGE: Status = Status::new(431, "Request Header Fields Too Large");
+    pub const INTERNAL_SERVER_ERROR: Status = Status::new(500, "Internal Server Error");
+    pub const NOT_IMPLEMENTED: Status = Status::new(501, "Not Implemented");
+    pub const VERSION_NOT_SUPPORTED: Status = Status::new(505, "HTTP Version Not Supported");
+
+    pub const fn new(code: u16, phrase: &'static str) -> Self {
+        Status { code, phrase }
+    }
+}
 
 /// What a client gets.
-#[derive(Default)]
 pub struct Response {
-    pub status: u16,
-    /// The bytes that went out so far, head and content.
+    pub status: Status,
+    /// How many bytes have been written, head and content.
     pub sent: u64,
-    text: String,
+    /// Whether everything has been written.
+    pub is_complete: bool,
+    /// What is written next: at first the head, with the beginning of the content.
+    chunk: Vec<u8>,
+    /// Where the rest of the content comes from.
     file: Option<File>,
 }
 
 impl Response {
-    /// The content of a file, as it is.
-    pub fn file(file: File) -> Self {
-        Response {
-            status: 200,
-            file: Some(file),
-            ..Response::default()
-        }
-    }
-
-    /// A line of text that names the status.
-    pub fn error(status: u16) -> Self {
-        let text = format!("{status} {}\n", reason_phrase(status));
+    /// A response with this content.
+    pub fn new(status: Status, content: &[u8]) -> Self {
+        let (Status { code, phrase }, server) = (status, env!("CARGO_PKG_NAME"));
+        let status_line = format!("HTTP/1.1 {code} {phrase}\r\n");
+        let fields = format!("Server: {server}\r\nConnection: close\r\n\r\n");
         Response {
             status,
-            text,
-            ..Response::default()
+            sent: 0,
+            is_complete: false,
+            chunk: [status_line.as_bytes(), fields.as_bytes(), content].concat(),
+            file: None,
         }
     }
 
-    /// Sends the head and, where it is wanted, the content, part by part.
-    pub fn send(&mut self, mut stream: &TcpStream, with_content: bool) -> io::Result<()> {
-        let (status, server) = (self.status, env!("CARGO_PKG_NAME"));
-        let mut part = Vec::with_capacity(8 * 1024);
-        write!(part, "HTTP/1.1 {status} {}\r\n", reason_phrase(status))?;
-        write!(part, "Server: {server}\r\n")?;
-        write!(part, "Connection: close\r\n\r\n")?;
-        if with_content {
-            part.extend_from_slice(self.text.as_bytes());
-        }
-        loop {
-            if let (Some(file), true) = (&mut self.file, with_content) {
-                file.take(PART).read_to_end(&mut part)?;
-            }
-            if part.is_empty() {
-                return Ok(());
-            }
-            stream.write_all(&part)?;
-            self.sent += part.len() as u64;
-            part.clear();
-        }
+    /// A response with the content of a file. Some files can be opened but not read: so the first
+    /// chunk is read now, before anything has been sent.
+    pub fn file(mut file: File) -> Result<Self, Status> {
+        let chunk = read_chunk(&mut file).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
+        let mut response = Response::new(Status::OK, &chunk);
+        response.file = Some(file);
+        Ok(response)
     }
-}
 
-/// The standard phrase for a status code (RFC 9110, 15; RFC 6585 for 431).
-fn reason_phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        400 => "Bad Request",
-        404 => "Not Found",
-        408 => "Request Timeout",
-        414 => "URI Too Long",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        503 => "Service Unavailable",
-        505 => "HTTP Version Not Supported",
-        _ => "",
+    /// A response with a line of text that names the status.
+    pub fn error(status: Status) -> Self {
+        let text = format!("{} {}\n", status.code, status.phrase);
+        Response::new(status, text.as_bytes())
+    }
+
+    /// Writes the next chunk.
+    pub fn write_chunk(&mut self, mut writer: impl Write) -> io::Result<()> {
+        writer.write_all(&self.chunk)?;
+        self.sent += self.chunk.len() as u64;
+        self.chunk.clear();
+        if let Some(file) = &mut self.file {
+            self.chunk = read_chunk(file)?;
+        }
+        self.is_complete = self.chunk.is_empty();
+        Ok(())
     }
 }
 
@@ -87,10 +91,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_status_has_its_phrase() {
-        for status in [200, 400, 404, 408, 414, 431, 500, 501, 503, 505] {
-            assert!(!reason_phrase(status).is_empty(), "{status}");
+    fn response_has_head_and_content() {
+        let mut bytes = Vec::new();
+        let mut response = Response::error(Status::NOT_FOUND);
+        while !response.is_complete {
+            response.write_chunk(&mut bytes).unwrap();
         }
-        assert_eq!(reason_phrase(404), "Not Found");
+        let server = env!("CARGO_PKG_NAME");
+        let expected = format!(
+            "HTTP/1.1 404 Not Found\r\nServer: {server}\r\nConnection: close\r\n\r\n404 Not Found\n"
+        );
+        assert_eq!(String::from_utf8(bytes).unwrap(), expected);
+        assert_eq!(response.sent, expected.len() as u64);
     }
 }

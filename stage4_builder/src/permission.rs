@@ -1,93 +1,84 @@
 //! Permissions: may everybody read this file?
 //!
-//! The server may read more than its clients should see: it asks what the owner of a file
-//! allows to *others*. Look at what is asked: the file that is open, not its name, since a
-//! name can lead to another file a moment later.
+//! The server may read more than its clients should see. So it looks at what the owner of a file
+//! allows to *others*. Look at what is asked: an open folder and an open file, not their names, since
+//! a name may lead to something else a moment later.
 
-use std::fs::{self, File, Metadata};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, Metadata, MetadataExt};
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 /// `o+r` and `o+x` in the mode of a file (chmod(1)).
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_SEARCH: u32 = 0o001;
 
-/// Whether others may read the open file and pass every folder from the root to it.
-/// `path` is where it was opened, below `root`, without links.
-pub fn others_may_read(root: &Path, path: &Path, file: &File) -> io::Result<bool> {
-    let opened = file.metadata()?;
-    let mut open_to_all = opened.mode() & OTHERS_READ != 0;
-    for folder in path
-        .ancestors()
-        .skip(1)
-        .take_while(|folder| folder.starts_with(root))
-    {
-        open_to_all &= fs::metadata(folder)?.mode() & OTHERS_SEARCH != 0;
+/// Opens a folder below the root; `None` if others may not pass it or a folder on the way.
+pub fn enter(root: &Path, folder: &Path) -> io::Result<Option<Dir>> {
+    let mut dir = Dir::open_ambient_dir(root, ambient_authority())?;
+    for name in folder {
+        if !others_may_pass(&dir)? {
+            return Ok(None);
+        }
+        dir = dir.open_dir(name)?;
     }
-    // The folders were asked by name: that counts only if the name still leads to our file.
-    Ok(open_to_all && same_file(&opened, &fs::symlink_metadata(path)?))
+    Ok(others_may_pass(&dir)?.then_some(dir))
 }
 
-fn same_file(one: &Metadata, other: &Metadata) -> bool {
-    (one.dev(), one.ino()) == (other.dev(), other.ino())
+fn others_may_pass(dir: &Dir) -> io::Result<bool> {
+    Ok(dir.dir_metadata()?.mode() & OTHERS_SEARCH != 0)
+}
+
+/// Whether others may read the file.
+pub fn others_may_read(file: &Metadata) -> bool {
+    file.mode() & OTHERS_READ != 0
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs::Permissions;
+    use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
-    /// Makes `folder/file.txt` with these modes and asks for it.
-    fn allowed(folder_mode: u32, file_mode: u32) -> bool {
+    /// Whether others may pass `outer/inner`, with these modes of the root and the two folders.
+    fn may_pass(modes: [u32; 3]) -> bool {
         let root = tempfile::tempdir().unwrap();
-        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
-        let folder = root.path().join("folder");
-        let path = folder.join("file.txt");
-        fs::create_dir(&folder).unwrap();
-        fs::write(&path, "text").unwrap();
-        let file = File::open(&path).unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(file_mode)).unwrap();
-        fs::set_permissions(&folder, Permissions::from_mode(folder_mode)).unwrap();
-        let answer = others_may_read(root.path(), &path, &file).unwrap();
-        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
-        answer
-    }
-
-    #[test]
-    fn others_need_to_read_the_file_and_to_pass_its_folder() {
-        assert!(allowed(0o755, 0o644));
-        assert!(allowed(0o711, 0o604));
-        assert!(!allowed(0o755, 0o640));
-        assert!(!allowed(0o755, 0o660));
-        assert!(!allowed(0o754, 0o644));
-        assert!(!allowed(0o750, 0o644));
-    }
-
-    #[test]
-    fn the_root_counts_as_a_folder_on_the_way() {
-        let root = tempfile::tempdir().unwrap();
-        let path = root.path().join("file.txt");
-        fs::write(&path, "text").unwrap();
-        fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
-        fs::set_permissions(root.path(), Permissions::from_mode(0o750)).unwrap();
-        let file = File::open(&path).unwrap();
-        assert!(!others_may_read(root.path(), &path, &file).unwrap());
-    }
-
-    #[test]
-    fn a_name_that_leads_elsewhere_by_now_does_not_count() {
-        let root = tempfile::tempdir().unwrap();
-        fs::set_permissions(root.path(), Permissions::from_mode(0o755)).unwrap();
-        let path = root.path().join("file.txt");
-        fs::write(&path, "private").unwrap();
-        let file = File::open(&path).unwrap();
-        fs::rename(&path, root.path().join("other.txt")).unwrap();
-        fs::write(&path, "public").unwrap();
-        for name in [&path, &root.path().join("other.txt")] {
-            fs::set_permissions(name, Permissions::from_mode(0o644)).unwrap();
+        let inner = root.path().join("outer/inner");
+        fs::create_dir_all(&inner).unwrap();
+        let folders = [root.path(), &root.path().join("outer"), &inner];
+        for (folder, mode) in folders.iter().zip(modes).rev() {
+            fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
         }
-        assert!(!others_may_read(root.path(), &path, &file).unwrap());
+        let dir = enter(root.path(), Path::new("outer/inner")).unwrap();
+        dir.is_some()
+    }
+
+    #[test]
+    fn others_must_be_able_to_pass_every_folder() {
+        assert!(may_pass([0o755, 0o755, 0o755]));
+        assert!(may_pass([0o711, 0o701, 0o711]));
+        assert!(!may_pass([0o750, 0o755, 0o755]));
+        assert!(!may_pass([0o755, 0o754, 0o755]));
+        assert!(!may_pass([0o755, 0o755, 0o750]));
+    }
+
+    #[test]
+    fn others_must_be_able_to_read_the_file() {
+        let root = tempfile::tempdir().unwrap();
+        let dir = Dir::open_ambient_dir(root.path(), ambient_authority()).unwrap();
+        let path = root.path().join("file");
+        fs::write(&path, "text").unwrap();
+        for (mode, expected) in [(0o644, true), (0o604, true), (0o640, false), (0o660, false)] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let file = dir.metadata("file").unwrap();
+            assert_eq!(others_may_read(&file), expected, "{mode:o}");
+        }
+    }
+
+    #[test]
+    fn link_out_of_the_root_is_not_followed() {
+        let root = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/", root.path().join("link")).unwrap();
+        assert!(enter(root.path(), Path::new("link")).is_err());
     }
 }

@@ -5,7 +5,7 @@
 //! side; without it, they read like any unified diff.
 
 use crate::site::{Figure, Parts};
-use crate::stage_diff::{CONTEXT, FileDiff, LineCounts, StageDiff};
+use crate::stage_diff::{CONTEXT, FileDiff, LineCounts, StageDiff, Version};
 use html_escape::{encode_double_quoted_attribute, encode_text};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use similar::{ChangeTag, DiffOp, DiffTag, InlineChange, TextDiff};
@@ -28,7 +28,7 @@ const PAGE: &str = include_str!("diff_page.html");
 /// The page of these diffs.
 pub fn page(diffs: &[StageDiff], parts: &Parts) -> String {
     let title = match diffs {
-        [diff] => format!("From {} to {}", diff.from.name, diff.new_name),
+        [diff] => format!("From {} to {}", diff.from.name(), diff.new_name),
         _ => "From stage to stage".to_string(),
     };
     let mut shown_stages = BTreeSet::new();
@@ -64,27 +64,32 @@ fn contents(diffs: &[StageDiff], has_costs: bool) -> String {
 }
 
 fn id(diff: &StageDiff) -> String {
-    format!("{}-{}", diff.from.number, diff.to.number)
+    format!("{}-{}", diff.from.id(), diff.to.id())
 }
 
 fn heading(diff: &StageDiff) -> String {
-    let text = format!("Stage {} to {}", diff.from.number, diff.to.number);
-    if diff.new_name == diff.to.name {
+    let text = format!("Stage {} to {}", diff.from.id(), diff.to.id());
+    if diff.new_name == diff.to.name() {
         text
     } else {
         format!("{text}: {}", encode_text(&diff.new_name))
     }
 }
 
-/// The diff of two stages, with the figures of those that the page hasn't shown before.
+/// The diff of two stages or steps, with the figures of those that the page hasn't shown before.
 fn section(diff: &StageDiff, parts: &Parts, shown_stages: &mut BTreeSet<u8>) -> String {
     let (id, heading) = (id(diff), heading(diff));
     let LineCounts { added, removed } = diff.line_counts();
-    let (old_name, old_idea) = (diff.from.name, diff.from.idea);
-    let (new_name, new_idea) = (encode_text(&diff.new_name), diff.to.idea);
-    let stages = [diff.from, diff.to].into_iter();
-    let new = stages.filter(|stage| shown_stages.insert(stage.number));
-    let figures = new.filter_map(|stage| parts.stage_figures.get(&stage.number));
+    let (old_name, old_idea) = (diff.from.name(), diff.from.idea());
+    let (new_name, new_idea) = (encode_text(&diff.new_name), diff.to.idea());
+    let numbers = [diff.from, diff.to]
+        .into_iter()
+        .filter_map(|version| match version {
+            Version::Stage(stage) => Some(stage.number),
+            Version::Step(_) => None,
+        });
+    let new = numbers.filter(|number| shown_stages.insert(*number));
+    let figures = new.filter_map(|number| parts.stage_figures.get(&number));
     let figures = figure_group(figures.flatten());
     let (unchanged, changed): (Vec<&FileDiff>, Vec<&FileDiff>) =
         diff.files.iter().partition(|file| file.is_unchanged());

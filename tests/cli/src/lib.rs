@@ -4,8 +4,8 @@
 //! - [`grading`] runs checks on a program; [`report`] is the result.
 //! - [`mod@format`] writes a report for people and for other programs.
 //! - [`submission`] builds what a student handed in; [`class`] grades a folder of submissions.
-//! - [`stage_diff`] compares two stages; [`diff_page`] shows that as a web page, with what
-//!   [`site`] reads from `html/`.
+//! - [`stage_diff`] compares two stages or steps; [`diff_page`] shows that as a web page, with what
+//!   [`site`] reads from `html/`. [`step_merge`] carries a change of a stage over to the steps.
 //! - The other modules are what several of these need.
 
 pub mod class;
@@ -22,4 +22,5 @@ pub mod scores;
 pub mod single_checks;
 pub mod site;
 pub mod stage_diff;
+pub mod step_merge;
 pub mod submission;

@@ -1,34 +1,106 @@
-//! The difference between two stages, file by file.
+//! The difference between two stages, or steps between them, file by file.
 
-use harness::workspace::{self, Stage, stage};
+use harness::workspace::{self, STAGES, Stage, stage};
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::Path;
+use suite::patch::{self, Sources};
+use suite::steps::{STEPS, Step};
 
 /// How many unchanged lines are shown around a change.
 pub const CONTEXT: usize = 3;
 
 /// The files, in the order in which to read them. Others follow.
-const READING_ORDER: [&str; 6] = [
+const READING_ORDER: [&str; 10] = [
     "Cargo.toml",
     "src/main.rs",
+    "src/options.rs",
     "src/serve.rs",
-    "src/client.rs",
+    "src/connection.rs",
     "src/request.rs",
+    "src/handler.rs",
     "src/files.rs",
+    "src/response.rs",
+    "src/log.rs",
 ];
 
-/// Two stages and their files.
+/// A stage, or a step on the way to stage 4.
+#[derive(Clone, Copy)]
+pub enum Version {
+    Stage(&'static Stage),
+    Step(&'static Step),
+}
+
+impl Version {
+    /// Finds a stage by its number, or a step by its id. The last step is stage 4.
+    pub fn parse(text: &str) -> Result<Version, String> {
+        let [steps @ .., last] = const { &STEPS };
+        if let Some(step) = steps.iter().find(|step| step.id == text) {
+            return Ok(Version::Step(step));
+        }
+        let number = if text == last.id { "4" } else { text };
+        let mut stages = STAGES.iter();
+        let stage = stages.find(|stage| stage.number.to_string() == number);
+        stage.map(Version::Stage).ok_or_else(|| {
+            let ids = STEPS.map(|step| step.id).join(", ");
+            format!("it must be a stage, 1 to 4, or a step: {ids}")
+        })
+    }
+
+    /// As it is named on the command line.
+    pub fn id(self) -> String {
+        match self {
+            Version::Stage(stage) => stage.number.to_string(),
+            Version::Step(step) => step.id.to_string(),
+        }
+    }
+
+    pub fn name(self) -> String {
+        match self {
+            Version::Stage(stage) => stage.name.to_string(),
+            Version::Step(step) => format!("step {}", step.id),
+        }
+    }
+
+    /// Its one new idea, in a line.
+    pub fn idea(self) -> &'static str {
+        match self {
+            Version::Stage(stage) => stage.idea,
+            Version::Step(step) => step.title,
+        }
+    }
+
+    /// The stage that it is, or becomes.
+    fn stage(self) -> &'static Stage {
+        match self {
+            Version::Stage(stage) => stage,
+            Version::Step(_) => stage(4),
+        }
+    }
+
+    fn sources(self) -> Result<Sources, String> {
+        match self {
+            Version::Stage(stage) => patch::read(&workspace::folder(stage, false)),
+            Version::Step(step) => step.sources(),
+        }
+    }
+}
+
+impl From<u8> for Version {
+    fn from(number: u8) -> Version {
+        Version::Stage(stage(number))
+    }
+}
+
+/// Two stages or steps, and their files.
 pub struct StageDiff {
-    pub from: &'static Stage,
-    pub to: &'static Stage,
-    /// The name of the second folder, which may be the student's.
+    pub from: Version,
+    pub to: Version,
+    /// The name of the second one, which may be the student's.
     pub new_name: String,
     pub files: Vec<FileDiff>,
 }
 
-/// A file in two stages. Where it doesn't exist, its text is empty.
+/// A file in both. Where it doesn't exist, its text is empty.
 pub struct FileDiff {
     /// Its name below the folder of the stage.
     pub name: String,
@@ -59,25 +131,25 @@ impl FileDiff {
 }
 
 impl StageDiff {
-    /// Reads two stages. With `mine`, the second is the student's.
-    pub fn read(from: u8, to: u8, mine: bool) -> Result<StageDiff, String> {
-        let (from, to) = (stage(from), stage(to));
-        let (old_folder, new_folder) =
-            (workspace::folder(from, false), workspace::folder(to, mine));
-        let new_name = new_folder.file_name().unwrap_or_default();
-        let new_name = new_name.to_string_lossy().into_owned();
-        if !new_folder.is_dir() {
-            return Err(format!(
-                "There is no {new_name}/ yet. Create it: cargo lab start {}",
-                to.number
-            ));
-        }
-        let mut names = file_names(&old_folder)?;
-        names.extend(file_names(&new_folder)?);
+    /// Reads two stages or steps. With `mine`, the second is the student's.
+    pub fn read(
+        from: impl Into<Version>,
+        to: impl Into<Version>,
+        mine: bool,
+    ) -> Result<StageDiff, String> {
+        let (from, to) = (from.into(), to.into());
+        let old = from.sources()?;
+        let (new_name, new) = if mine {
+            read_own(to.stage())?
+        } else {
+            (to.name(), to.sources()?)
+        };
+        let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let text = |sources: &Sources, name| sources.get(name).cloned().unwrap_or_default();
         let files = names.into_iter().map(|name| FileDiff {
-            old: fs::read_to_string(old_folder.join(&name)).unwrap_or_default(),
-            new: fs::read_to_string(new_folder.join(&name)).unwrap_or_default(),
-            name,
+            name: name.clone(),
+            old: text(&old, name),
+            new: text(&new, name),
         });
         let mut files: Vec<FileDiff> = files.collect();
         let place = |file: &FileDiff| READING_ORDER.iter().position(|name| *name == file.name);
@@ -110,13 +182,15 @@ impl StageDiff {
     }
 }
 
-/// The files of a stage, by their names below its folder.
-fn file_names(folder: &Path) -> Result<BTreeSet<String>, String> {
-    let read_error = |error| format!("Cannot read {}: {error}", folder.display());
-    let mut names = BTreeSet::from(["Cargo.toml".to_string()]);
-    for entry in fs::read_dir(folder.join("src")).map_err(read_error)? {
-        let name = entry.map_err(read_error)?.file_name();
-        names.insert(format!("src/{}", name.to_string_lossy()));
+/// The name and the files of the student's package for a stage.
+fn read_own(stage: &Stage) -> Result<(String, Sources), String> {
+    let name = workspace::own_name(stage.number);
+    let folder = workspace::folder(stage, true);
+    if !folder.is_dir() {
+        let number = stage.number;
+        return Err(format!(
+            "There is no {name}/ yet. Create it: cargo lab start {number}"
+        ));
     }
-    Ok(names)
+    Ok((name, patch::read(&folder)?))
 }

@@ -4,15 +4,12 @@ use crate::reader::{Head, Reader};
 use crate::request::Request;
 use crate::response::Response;
 use crate::{Config, Fault, Status, cheat, handler, log};
-use std::io::Read;
+use rustix::net::sockopt::set_socket_linger;
+use std::io::{self, ErrorKind, Read, Write};
 use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
-
-/// How many bytes are read after the response, and for how long, before the connection is closed.
-const LINGER_LIMIT: u64 = 8 * 1024 * 1024;
-const LINGER_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// Serves one client. Returns whether it has sent a request.
 pub fn serve(stream: &TcpStream, config: &Config) -> bool {
@@ -38,9 +35,16 @@ pub fn serve(stream: &TcpStream, config: &Config) -> bool {
     true
 }
 
-/// Sends an error to a client without reading its request.
-pub fn refuse(stream: &TcpStream, config: &Config, status: Status) {
-    send_and_close(stream, config, b"", Response::for_status(config, status));
+/// Turns a client away without waiting for it.
+pub fn turn_away(mut stream: &TcpStream, config: &Config) {
+    let response = Response::for_status(config, Status::SERVICE_UNAVAILABLE);
+    if config.has(Fault::WaitsForTurnedAwayClients) {
+        return send_and_close(stream, config, b"", response);
+    }
+    let _ = stream.set_nonblocking(true);
+    let _ = response.send(stream, config);
+    let _ = stream.shutdown(Shutdown::Write);
+    let _ = stream.read(&mut [0; 16 * 1024]);
 }
 
 /// The response to a complete head.
@@ -63,15 +67,16 @@ fn build_response(config: &Config, head: &[u8], reader: &mut Reader) -> Response
 
 /// Sends a response, logs the request, and closes the connection.
 fn send_and_close(stream: &TcpStream, config: &Config, head: &[u8], mut response: Response) {
-    if !config.has(Fault::NoWriteTimeout) {
-        let _ = stream.set_write_timeout(Some(Duration::from_secs(config.timeout)));
-    }
     response.head_only = head.starts_with(b"HEAD ") && !config.has(Fault::SendsContentForHead);
-    let result = response.send(stream, config);
+    let result = response.send(ChunkWriter::new(stream, config), config);
     log::request(config, stream, head, response.status, &result);
     if config.has(Fault::BrokenPipePanics) {
         result.unwrap();
     } else if result.is_err() {
+        if !config.has(Fault::GivesUpQuietly) {
+            // Then the client sees that something is missing.
+            let _ = set_socket_linger(stream, Some(Duration::ZERO));
+        }
         return;
     }
     let is_refused_form = matches!(response.status.code, 405 | 411 | 413 | 415);
@@ -89,13 +94,56 @@ fn send_and_close(stream: &TcpStream, config: &Config, head: &[u8], mut response
     }
 }
 
-/// Reads and discards input until the client closes the connection, within limits. Closing with
-/// unread input would reset the connection, and the client could lose the response.
+/// Writes to a client, each chunk with a deadline. A chunk ends when it is flushed.
+struct ChunkWriter<'a> {
+    stream: &'a TcpStream,
+    config: &'a Config,
+    deadline: Instant,
+}
+
+impl<'a> ChunkWriter<'a> {
+    fn new(stream: &'a TcpStream, config: &'a Config) -> Self {
+        ChunkWriter {
+            stream,
+            config,
+            deadline: Instant::now() + Duration::from_secs(config.timeout),
+        }
+    }
+}
+
+impl Write for ChunkWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.config.has(Fault::WriteTimeoutPerWrite) {
+            self.flush()?;
+        }
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let is_endless = self.config.has(Fault::NoWriteTimeout);
+        if left.is_zero() && !is_endless {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        self.stream
+            .set_write_timeout((!is_endless).then_some(left))?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.deadline = Instant::now() + Duration::from_secs(self.config.timeout);
+        Ok(())
+    }
+}
+
+/// Reads and discards input until the client closes the connection or the timeout is over. Closing
+/// with unread input would reset the connection, and the client could lose the response.
 fn drain(mut stream: &TcpStream, config: &Config) {
-    let mut deadline = Instant::now() + LINGER_TIMEOUT;
+    let timeout = Duration::from_secs(config.timeout);
+    let mut deadline = Instant::now() + timeout;
     let mut chunk = vec![0; 64 * 1024];
     let mut drained = 0;
-    while drained < LINGER_LIMIT {
+    let limit = match config.fault {
+        Some(Fault::DrainsOneMebibyte) => 1024 * 1024,
+        _ => u64::MAX,
+    };
+    while drained < limit {
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() || stream.set_read_timeout(Some(left)).is_err() {
             return;
@@ -105,8 +153,7 @@ fn drain(mut stream: &TcpStream, config: &Config) {
             _ => return,
         }
         if config.has(Fault::DrainsForever) {
-            deadline = Instant::now() + LINGER_TIMEOUT;
-            drained = 0;
+            deadline = Instant::now() + timeout;
         }
     }
 }

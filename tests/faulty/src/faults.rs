@@ -179,7 +179,8 @@ faults! {
     EmptyFileIsNotFound, 1, "Sends 404 for an empty file",
         Only: "empty-file";
     SendsOneChunk, 1, "Sends only the first chunk of a file",
-        Only: "large-file", "half-closed-client", "bytes-after-request", "large-file-memory";
+        Only: "large-file", "half-closed-client", "bytes-after-request",
+            "given-up-response-is-visible", "large-file-memory";
     OmitsLastByte, 1, "Omits the last byte of a file",
         AllExcept: "help-lists-options", "version-flag", "usage-error-exits-2",
             "missing-root-error", "file-as-root-error", "address-in-use-error",
@@ -187,9 +188,11 @@ faults! {
             "connection-close", "server-field", "folder-is-not-served", "no-path-traversal",
             "no-encoded-path-traversal", "no-absolute-path", "link-outside-root",
             "fifo-is-not-opened", "socket-is-not-served", "only-get-is-implemented",
-            "no-descriptor-leaks", "large-file-memory";
+            "given-up-response-is-visible", "no-descriptor-leaks", "large-file-memory";
     CachesFiles, 1, "Never reads a file again, even if it has changed",
         Only: "changed-file";
+    MovedRootPanics, 1, "Crashes if the document root is missing when a file is requested",
+        Only: "moved-root";
     EndsLinesWithLf, 1, "Ends the lines of a response head with LF alone",
         Only: "well-formed-response";
     SlashInStatusLine, 1, "Sends a stray slash after the version in the status line",
@@ -204,7 +207,7 @@ faults! {
             "announces-when-ready", "logs-each-request", "empty-file", "connection-close",
             "server-field", "folder-is-not-served", "no-path-traversal",
             "no-encoded-path-traversal", "no-absolute-path", "link-outside-root",
-            "fifo-is-not-opened", "socket-is-not-served", "no-descriptor-leaks",
+            "fifo-is-not-opened", "socket-is-not-served", "given-up-response-is-visible", "no-descriptor-leaks",
             "large-file-memory";
     SendsNoFields, 1, "Doesn't send any header fields",
         Only: "connection-close", "server-field";
@@ -223,14 +226,14 @@ faults! {
 
     // Missing files and path traversal.
     MissingFileEndsServer, 1, "Crashes when a file is missing",
-        Only: "logs-each-request", "verbose-shows-head", "changed-file", "well-formed-response",
-            "connection-close", "server-field", "missing-file", "folder-is-not-served",
+        Only: "logs-each-request", "verbose-shows-head", "changed-file", "moved-root",
+            "well-formed-response", "connection-close", "server-field", "missing-file", "folder-is-not-served",
             "no-path-traversal", "no-encoded-path-traversal", "no-absolute-path",
             "link-outside-root", "unusual-bytes-in-target", "fifo-is-not-opened",
             "socket-is-not-served", "unread-content", "long-request-line", "mutations",
             "no-descriptor-leaks";
     MissingErrorPageEndsServer, 1, "Crashes if a file is missing and the site has no 404.html",
-        Only: "missing-file";
+        Only: "moved-root", "missing-file";
     NotFoundHasNoContent, 1, "Sends 404 without content",
         Only: "missing-file";
     MissingFileIsOk, 1, "Sends 200 instead of 404 for a missing file",
@@ -270,6 +273,8 @@ faults! {
     ClosesWithoutDraining, 1, "Closes with unread input, so a reset destroys the response",
         Only: "bytes-after-request", "unread-content", "only-get-is-implemented",
             "long-request-line";
+    DrainsOneMebibyte, 1, "Stops draining after one mebibyte",
+        Only: "unread-content";
     DrainsForever, 1, "Never stops reading after the response",
         Only: "lingering-close-is-bounded";
 
@@ -278,11 +283,13 @@ faults! {
         Only: "empty-connection", "descriptors-run-out";
     MalformedLinePanics, 1, "Crashes on a malformed request line",
         Only: "well-formed-response", "connection-close", "server-field", "unread-content",
-            "malformed-request-line", "http-versions", "methods", "target-forms", "mutations",
-            "lingering-close-is-bounded", "no-descriptor-leaks";
+            "malformed-request-line", "http-versions", "methods", "target-forms",
+            "fragment-in-target", "mutations", "lingering-close-is-bounded", "no-descriptor-leaks";
     AcceptsAnyVersion, 1, "Doesn't check the HTTP version",
         Only: "http-versions";
     AcceptsLowercaseVersion, 1, "Accepts `http/1.1` as the HTTP version",
+        Only: "http-versions";
+    RejectsHigherMinorVersion, 1, "Sends 400 for HTTP/1.2",
         Only: "http-versions";
     UnsupportedVersionIsBadRequest, 1, "Sends 400 instead of 505 for HTTP/2.0",
         Only: "http-versions";
@@ -296,6 +303,10 @@ faults! {
         Only: "only-get-is-implemented";
     AcceptsAnyTarget, 1, "Accepts a target that doesn't start with a slash",
         Only: "absolute-form", "target-forms";
+    FragmentIsPartOfName, 1, "Treats `#` in a target as part of the file name",
+        Only: "fragment-in-target";
+    AcceptsBareCrInTarget, 1, "Accepts a bare CR in a target",
+        Only: "malformed-request-line";
     NoRequestLineLimit, 1, "Doesn't limit the length of a request line",
         Only: "long-request-line";
     NoHeadLimit, 1, "Doesn't limit the length of a head",
@@ -317,9 +328,14 @@ faults! {
     AcceptsIncompleteHead, 1, "Responds to a head that ends before its empty line",
         Only: "incomplete-head-timeout";
     NoWriteTimeout, 1, "Waits forever for a client that doesn't read",
-        Only: "client-that-never-reads";
+        Only: "client-that-never-reads", "slow-reader-is-cut-off", "given-up-response-is-visible";
+    WriteTimeoutPerWrite, 1, "Restarts the timeout with every write",
+        Only: "slow-reader-is-cut-off";
+    GivesUpQuietly, 1, "Ends a response that it gives up like a complete one",
+        Only: "given-up-response-is-visible";
     BrokenPipePanics, 1, "Crashes when a client disconnects during the response",
-        Only: "client-that-never-reads", "vanishing-clients";
+        Only: "client-that-never-reads", "slow-reader-is-cut-off", "given-up-response-is-visible",
+            "vanishing-clients";
     LeaksDescriptors, 1, "Never closes the files that it has sent",
         Only: "no-descriptor-leaks";
     AcceptErrorEndsServer, 1, "Exits when it runs out of descriptors",
@@ -334,8 +350,11 @@ faults! {
         Only: "shrinking-file";
 
     // Processes.
+    WaitsForTurnedAwayClients, 2, "Waits for each client that it turns away when it can't start a child",
+        Only: "turned-away-at-once";
     SequentialInsteadOfProcesses, 2, "Serves one client at a time",
-        Only: "silent-clients-do-not-block", "sixty-four-clients", "process-per-connection",
+        Only: "silent-clients-do-not-block", "sixty-four-clients", "turned-away-at-once",
+            "process-per-connection",
             "no-zombies", "killed-child-ends-one-connection", "children-are-bounded",
             "child-holds-only-its-socket";
     ThreadsInsteadOfProcesses, 2, "Starts threads instead of processes",
@@ -351,14 +370,16 @@ faults! {
         Only: "children-are-bounded";
     ParentKeepsSocket, 2, "Never closes the parent's copy of a client's socket",
         Only: "mutations", "silent-client-timeout", "lingering-close-is-bounded",
-            "client-that-never-reads", "no-descriptor-leaks", "killed-child-ends-one-connection",
+            "client-that-never-reads", "slow-reader-is-cut-off", "given-up-response-is-visible",
+            "no-descriptor-leaks", "killed-child-ends-one-connection",
             "child-holds-only-its-socket";
     ChildInheritsListener, 2, "Lets its children inherit the listener",
         Only: "child-holds-only-its-socket";
 
     // Threads.
     SequentialInsteadOfThreads, 3, "Serves one client at a time",
-        Only: "silent-clients-do-not-block", "sixty-four-clients", "thread-per-connection",
+        Only: "silent-clients-do-not-block", "sixty-four-clients", "turned-away-at-once",
+            "thread-per-connection",
             "threads-end-with-clients", "threads-are-bounded";
     ProcessesInsteadOfThreads, 3, "Starts processes instead of threads",
         Only: "single-process";
@@ -376,7 +397,7 @@ faults! {
         Only: "content-types", "unknown-extension", "extension-after-last-dot",
             "uppercase-extension", "form-is-echoed", "error-pages", "well-formed-errors";
     NoCharset, 4, "Doesn't send a charset for text",
-        Only: "content-types", "error-pages";
+        Only: "content-types";
     UnregisteredJpegType, 4, "Sends the unregistered type `image/jpg`",
         Only: "content-types";
     EverythingIsHtml, 4, "Sends `text/html` for every file",
@@ -388,7 +409,8 @@ faults! {
         Only: "unknown-extension", "extension-after-last-dot";
     UnknownExtensionPanics, 4, "Panics on an unknown extension",
         Only: "binary-content", "large-file", "link-inside-root", "half-closed-client",
-            "bytes-after-request", "client-that-never-reads", "vanishing-clients",
+            "bytes-after-request", "client-that-never-reads", "given-up-response-is-visible",
+            "vanishing-clients",
             "large-file-memory", "shrinking-file", "truncation-is-detectable", "unknown-extension",
             "extension-after-last-dot", "content-length", "percent-encoding";
     ExtensionAfterFirstDot, 4, "Takes everything after the first dot as the extension",
@@ -439,6 +461,8 @@ faults! {
     ChecksGroupPermission, 4, "Serves files that only their group may read",
         Only: "private-file";
     IgnoresFolderPermissions, 4, "Doesn't check the permissions of folders",
+        Only: "private-folder";
+    PrivateFolderShowsNames, 4, "Sends 404 instead of 403 for a missing name in a private folder",
         Only: "private-folder";
     ChecksFolderReadPermission, 4, "Checks folders for read instead of search permission",
         Only: "private-folder";
@@ -517,6 +541,10 @@ faults! {
         Only: "content-framing";
     IgnoresLengthWithTransferEncoding, 4, "Ignores Content-Length if there is Transfer-Encoding",
         Only: "content-framing";
+    HugeLengthIsIgnored, 4, "Accepts a Content-Length that no number holds, where it reads no content",
+        Only: "content-framing";
+    AcceptsAnyAuthority, 4, "Doesn't check the host in an absolute target",
+        Only: "invalid-authority";
     AcceptsAnyFieldName, 4, "Accepts any bytes as a field name",
         Only: "field-names", "field-values";
     AcceptsSpaceBeforeColon, 4, "Accepts a space between a field name and its colon",

@@ -91,8 +91,8 @@ fn check_host(config: &Config, lines: &FieldLines, minor_version: u8) -> Result<
     }
 }
 
-/// Whether this is a name or an address, with or without a port.
-fn is_host(host: &str) -> bool {
+/// Whether this is a name or an address, with or without a port (RFC 3986, 3.2.2 and 3.2.3).
+pub fn is_host(host: &str) -> bool {
     let name = match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         _ => host,
@@ -101,7 +101,11 @@ fn is_host(host: &str) -> bool {
         .strip_prefix('[')
         .and_then(|name| name.strip_suffix(']'));
     let is_allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&byte);
-    ipv6.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) || name.bytes().all(is_allowed)
+    let is_hex = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut escapes = name.split('%').skip(1);
+    let is_name =
+        name.bytes().all(is_allowed) && escapes.all(|rest| rest.get(..2).is_some_and(is_hex));
+    ipv6.is_some_and(|address| address.parse::<Ipv6Addr>().is_ok()) || is_name
 }
 
 /// The length of the content. It must be given once, as digits, and without Transfer-Encoding
@@ -131,8 +135,9 @@ fn content_length(config: &Config, lines: &FieldLines) -> Result<Option<u64>, St
     let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     match digits.parse() {
         Ok(length) if is_number => Ok(Some(length)),
-        // A number that doesn't fit is over every limit anyway.
-        Err(_) if is_number => Ok(Some(u64::MAX)),
+        Err(_) if is_number && has(Fault::HugeLengthIsIgnored) => Ok(Some(u64::MAX)),
+        // A number that doesn't fit is over every limit.
+        Err(_) if is_number => Err(Status::CONTENT_TOO_LARGE),
         _ if has(Fault::IgnoresInvalidLength) => Ok(None),
         _ => Err(Status::BAD_REQUEST),
     }

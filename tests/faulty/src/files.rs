@@ -42,8 +42,16 @@ pub fn open(config: &Config, path: &[u8]) -> Result<Found, Status> {
     if config.has(Fault::OpensBeforeChecking) {
         let _ = File::open(&requested);
     }
-    let canonical = canonicalize(config, &requested).ok_or(Status::NOT_FOUND)?;
+    if config.has(Fault::MovedRootPanics) && !config.root.exists() {
+        panic!("the document root is missing");
+    }
+    let Some(canonical) = canonicalize(config, &requested) else {
+        return Err(status_of_missing(config, &requested));
+    };
     let metadata = fs::metadata(&canonical).map_err(|_| Status::NOT_FOUND)?;
+    if config.is_stage4() && !permission::others_may_enter(config, &canonical) {
+        return Err(Status::FORBIDDEN);
+    }
     if metadata.is_dir() && !path.ends_with(b"/") {
         return match config.fault {
             Some(Fault::NoFolderRedirect) => Err(Status::NOT_FOUND),
@@ -61,7 +69,7 @@ pub fn open(config: &Config, path: &[u8]) -> Result<Found, Status> {
         return Err(Status::INTERNAL_SERVER_ERROR);
     }
     let file = File::open(&canonical).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;
-    if config.is_stage4() && !permission::others_may_read(config, &canonical, &file) {
+    if config.is_stage4() && !permission::others_may_read(config, &file) {
         return Err(Status::FORBIDDEN);
     }
     if config.has(Fault::EmptyFileIsNotFound) && metadata.len() == 0 {
@@ -71,6 +79,20 @@ pub fn open(config: &Config, path: &[u8]) -> Result<Found, Status> {
         file,
         path: requested,
     })
+}
+
+/// The status for a path that leads to nothing. In a private folder, nobody may learn which do.
+fn status_of_missing(config: &Config, requested: &Path) -> Status {
+    let mut folders = requested.ancestors().skip(1);
+    let folder = folders.find_map(|folder| fs::canonicalize(folder).ok());
+    let inside = folder.filter(|folder| folder.is_dir() && folder.starts_with(&config.root));
+    let is_private =
+        inside.is_some_and(|folder| !permission::others_may_enter(config, &folder.join("missing")));
+    if config.is_stage4() && is_private && !config.has(Fault::PrivateFolderShowsNames) {
+        Status::FORBIDDEN
+    } else {
+        Status::NOT_FOUND
+    }
 }
 
 /// The place of a request path below the root; `None` if the path would leave it.

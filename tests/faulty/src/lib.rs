@@ -62,7 +62,12 @@ pub fn run(command_line: Vec<OsString>) -> ExitCode {
 /// Opens what the server needs, and serves.
 fn start(mut config: Config) -> anyhow::Result<()> {
     let shown_root = config.root.display().to_string();
-    config.root = files::canonicalize_root(&config)?;
+    match files::canonicalize_root(&config) {
+        Ok(root) => config.root = root,
+        // The root may have moved since the parent found it.
+        Err(_) if config.child => {}
+        Err(error) => return Err(error),
+    }
     let config = Arc::new(config);
     if config.child {
         return serve::serve_stdin(&config);

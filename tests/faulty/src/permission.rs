@@ -11,21 +11,24 @@ const GROUP_READ: u32 = 0o040;
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_SEARCH: u32 = 0o001;
 
-/// Whether others may read the open file and search each folder from the root to it.
-pub fn others_may_read(config: &Config, path: &Path, file: &File) -> bool {
-    let is_readable = match config.fault {
+/// Whether others may read the open file.
+pub fn others_may_read(config: &Config, file: &File) -> bool {
+    match config.fault {
         Some(Fault::ServesPrivateFiles) => true,
         Some(Fault::ChecksGroupPermission) => has_any(file.metadata(), GROUP_READ | OTHERS_READ),
         _ => has_any(file.metadata(), OTHERS_READ),
-    };
+    }
+}
+
+/// Whether others may search each folder from the root to a path.
+pub fn others_may_enter(config: &Config, path: &Path) -> bool {
     let folders = path.ancestors().skip(1);
     let mut folders = folders.take_while(|folder| folder.starts_with(&config.root));
-    is_readable
-        && folders.all(|folder| match config.fault {
-            Some(Fault::IgnoresFolderPermissions) => true,
-            Some(Fault::ChecksFolderReadPermission) => has_any(fs::metadata(folder), OTHERS_READ),
-            _ => has_any(fs::metadata(folder), OTHERS_SEARCH),
-        })
+    folders.all(|folder| match config.fault {
+        Some(Fault::IgnoresFolderPermissions) => true,
+        Some(Fault::ChecksFolderReadPermission) => has_any(fs::metadata(folder), OTHERS_READ),
+        _ => has_any(fs::metadata(folder), OTHERS_SEARCH),
+    })
 }
 
 /// Whether at least one of these bits is set.

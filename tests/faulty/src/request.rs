@@ -69,6 +69,9 @@ fn minor_version(config: &Config, version: &[u8]) -> Result<u8, Status> {
     match version.strip_prefix(b"HTTP/") {
         Some(b"1.0") if config.has(Fault::RejectsHttpOneZero) => Err(Status::VERSION_NOT_SUPPORTED),
         Some(b"1.0") => Ok(0),
+        Some([b'1', b'.', b'2'..=b'9']) if config.has(Fault::RejectsHigherMinorVersion) => {
+            Err(Status::BAD_REQUEST)
+        }
         Some([b'1', b'.', b'1'..=b'9']) => Ok(1),
         Some([b'0'..=b'9', b'.', b'0'..=b'9']) => match config.fault {
             Some(Fault::UnsupportedVersionIsBadRequest) => Err(Status::BAD_REQUEST),

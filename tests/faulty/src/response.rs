@@ -108,6 +108,7 @@ impl Response {
     pub fn send(&self, mut out: impl Write, config: &Config) -> io::Result<u64> {
         let head = self.head(config);
         out.write_all(head.as_bytes())?;
+        out.flush()?;
         let mut sent = head.len() as u64;
         if !self.head_only {
             sent += self.send_content(out, config)?;
@@ -223,6 +224,7 @@ impl Response {
                 _ => {}
             }
             out.write_all(&chunk)?;
+            out.flush()?;
             sent += chunk.len() as u64;
             left -= wanted;
             if chunk.is_empty() || has(Fault::SendsOneChunk) {

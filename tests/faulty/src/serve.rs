@@ -1,6 +1,6 @@
 //! How connections are dispatched: one at a time, each to a process, or each to a thread.
 
-use crate::{Config, Fault, Status, connection, log};
+use crate::{Config, Fault, connection, log};
 use rustix::io::{FdFlags, fcntl_setfd};
 use std::env;
 use std::io;
@@ -16,8 +16,7 @@ use std::time::Duration;
 const RETRY_DELAY: Duration = Duration::from_millis(50);
 
 /// How many clients are served at the same time.
-const MAX_CHILDREN: usize = 256;
-const MAX_THREADS: usize = 512;
+const MAX_CLIENTS: usize = 256;
 
 /// The stack size of a thread, in bytes.
 const STACK_SIZE: usize = 256 * 1024;
@@ -39,8 +38,7 @@ pub fn serve(listener: &TcpListener, config: &Arc<Config>) -> anyhow::Result<()>
     let max_clients = match config.fault {
         Some(Fault::UnboundedChildren | Fault::UnboundedThreads) => usize::MAX,
         Some(Fault::OnlyEightThreads) => 8,
-        _ if dispatch_like_stage == 2 => MAX_CHILDREN,
-        _ => MAX_THREADS,
+        _ => MAX_CLIENTS,
     };
     let slots = Slot::default();
     let mut last_child = None;
@@ -68,7 +66,7 @@ pub fn serve(listener: &TcpListener, config: &Arc<Config>) -> anyhow::Result<()>
         };
         if let Err(error) = result {
             log::message(&format!("cannot serve a client: {error}"));
-            connection::refuse(&stream, config, Status::SERVICE_UNAVAILABLE);
+            connection::turn_away(&stream, config);
         }
         if config.has(Fault::ParentKeepsSocket) {
             mem::forget(stream);

@@ -1,5 +1,6 @@
 //! The request target: the path and the query, and where a folder is.
 
+use crate::fields::is_host;
 use crate::{Config, Fault, Status};
 use memchr::memchr;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode, utf8_percent_encode};
@@ -27,6 +28,14 @@ impl Target {
         if config.is_stage4() && target.iter().any(u8::is_ascii_control) {
             return None;
         }
+        let is_misplaced = |byte: &u8| match *byte {
+            b'#' => !has(Fault::FragmentIsPartOfName),
+            b'\r' => !has(Fault::AcceptsBareCrInTarget),
+            _ => false,
+        };
+        if target.iter().any(is_misplaced) {
+            return None;
+        }
         let end = match memchr(b'?', target) {
             Some(end) if !has(Fault::QueryIsPartOfName) => end,
             _ => target.len(),
@@ -41,7 +50,7 @@ impl Target {
         } else if has(Fault::NoAbsoluteForm) {
             return None;
         } else {
-            absolute_form_path(path)?
+            absolute_form_path(config, path)?
         };
         Some(Target {
             path: path.to_vec(),
@@ -92,9 +101,14 @@ impl Target {
 }
 
 /// The path in `http://host/path`.
-fn absolute_form_path(target: &[u8]) -> Option<&[u8]> {
+fn absolute_form_path<'a>(config: &Config, target: &'a [u8]) -> Option<&'a [u8]> {
     let (scheme, rest) = target.split_at_checked(7)?;
     let (host, path) = rest.split_at(memchr(b'/', rest).unwrap_or(rest.len()));
+    let is_checked = config.is_stage4() && !config.has(Fault::AcceptsAnyAuthority);
+    let authority = String::from_utf8_lossy(host);
+    if is_checked && (authority.starts_with(':') || !is_host(&authority)) {
+        return None;
+    }
     match path {
         _ if !scheme.eq_ignore_ascii_case(b"http://") || host.is_empty() => None,
         b"" => Some(b"/"),

@@ -13,6 +13,12 @@ pub struct Account {
 }
 
 impl Account {
+    /// The user without rights, which every system has by that number.
+    pub const NOBODY: Account = Account {
+        uid: 65534,
+        gid: 65534,
+    };
+
     /// Looks up a user by name. Only root may run programs as another user, and root itself is
     /// refused. The error is a message for the person who gave `--user`.
     pub fn named(name: &str) -> Result<Account, String> {

@@ -7,8 +7,9 @@ use crate::server::ServerState;
 use crate::tcp::{self, TcpSocket};
 use crate::text::readable;
 use memchr::memmem;
+use socket2::{Domain, Socket, Type};
 use std::fmt;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -75,6 +76,8 @@ enum Next {
 /// One connection to a server.
 pub struct Client {
     stream: TcpStream,
+    /// The addresses of the server and of this client.
+    addresses: (SocketAddr, SocketAddr),
     sent: Vec<u8>,
     /// `None` for a server that the harness hasn't started.
     server: Option<Arc<ServerState>>,
@@ -87,9 +90,33 @@ impl Client {
         limit: Duration,
         server: Option<Arc<ServerState>>,
     ) -> CheckResult<Client> {
+        let connect = |limit| TcpStream::connect_timeout(&address, limit);
+        Client::connect_by(connect, address, limit, server)
+    }
+
+    /// Connects a client that accepts only little at a time, so that the systems on both sides buffer
+    /// only a few kilobytes of what it doesn't read.
+    pub fn connect_small(address: SocketAddr, server: Arc<ServerState>) -> CheckResult<Client> {
+        let connect = |limit| {
+            let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+            socket.set_recv_buffer_size(4096)?;
+            // The smallest segment that every host accepts (RFC 9293, 3.7.1).
+            socket.set_tcp_mss(536)?;
+            socket.connect_timeout(&address.into(), limit)?;
+            Ok(TcpStream::from(socket))
+        };
+        Client::connect_by(connect, address, RESPONSE_TIMEOUT, Some(server))
+    }
+
+    fn connect_by(
+        connect: impl Fn(Duration) -> io::Result<TcpStream>,
+        address: SocketAddr,
+        limit: Duration,
+        server: Option<Arc<ServerState>>,
+    ) -> CheckResult<Client> {
         let time_left = server.as_ref().map(|server| server.time_left());
         let limit = limit.min(time_left.transpose()?.unwrap_or(limit));
-        let stream = TcpStream::connect_timeout(&address, limit).map_err(|error| {
+        let stream = connect(limit).map_err(|error| {
             let exited = server.as_ref().and_then(|server| server.exit_error(None));
             exited.unwrap_or_else(|| {
                 let expected = format!("a connection to {address}");
@@ -103,6 +130,7 @@ impl Client {
             server.add_client();
         }
         Ok(Client {
+            addresses: (address, stream.local_addr()?),
             stream,
             sent: Vec::new(),
             server,
@@ -111,7 +139,8 @@ impl Client {
 
     /// The server's socket of this connection; `None` if it is gone. Linux only.
     pub fn server_socket(&self) -> CheckResult<Option<TcpSocket>> {
-        tcp::connection(self.stream.peer_addr()?, self.stream.local_addr()?)
+        let (server, client) = self.addresses;
+        tcp::connection(server, client)
     }
 
     /// Sends bytes. Errors are ignored, since a server may respond and close before it has read
@@ -153,12 +182,6 @@ impl Client {
         };
         wait_until(SERVER_TIMEOUT, holds)?;
         Ok(())
-    }
-
-    /// Makes the system buffer only a few kilobytes of what isn't read.
-    pub fn shrink_receive_buffer(&self) -> CheckResult {
-        rustix::net::sockopt::set_socket_recv_buffer_size(&self.stream, 4096)
-            .map_err(|error| CheckError::Broken(error.to_string()))
     }
 
     /// Shuts down the sending side. The response can still arrive.

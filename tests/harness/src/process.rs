@@ -252,11 +252,26 @@ fn memory(path: &str, label: &str) -> CheckResult<u64> {
 
 /// Sets the soft limit on the descriptors of a process that runs as `user`. Returns the old one.
 pub fn limit_descriptors(pid: i32, limit: u64, user: Option<Account>) -> CheckResult<u64> {
+    set_soft_limit(pid, Resource::Nofile, "Max open files", limit, user)
+}
+
+/// Sets the soft limit on the processes and threads of the user that a process runs as. It binds that
+/// process only, and not if it is root's. Returns the old one.
+pub fn limit_processes(pid: i32, limit: u64, user: Option<Account>) -> CheckResult<u64> {
+    set_soft_limit(pid, Resource::Nproc, "Max processes", limit, user)
+}
+
+/// Sets a soft limit, which /proc calls `name`. Returns the old one.
+fn set_soft_limit(
+    pid: i32,
+    resource: Resource,
+    name: &str,
+    limit: u64,
+    user: Option<Account>,
+) -> CheckResult<u64> {
     let limits = read(&format!("/proc/{pid}/limits"))?;
     let limits = limits.ok_or(CheckError::Broken("the server has exited".to_string()))?;
-    let line = limits
-        .lines()
-        .find_map(|line| line.strip_prefix("Max open files"));
+    let line = limits.lines().find_map(|line| line.strip_prefix(name));
     let mut values = line.unwrap_or_default().split_ascii_whitespace();
     // A limit that isn't a number is `unlimited`.
     let mut next = || values.next().and_then(|value| value.parse().ok());
@@ -265,8 +280,8 @@ pub fn limit_descriptors(pid: i32, limit: u64, user: Option<Account>) -> CheckRe
         current: Some(limit),
         maximum: hard,
     };
-    set_limit(pid, Resource::Nofile, rlimit, user)
-        .map_err(|error| CheckError::Broken(format!("cannot limit descriptors: {error}")))?;
+    set_limit(pid, resource, rlimit, user)
+        .map_err(|error| CheckError::Broken(format!("cannot set {name}: {error}")))?;
     Ok(soft.unwrap_or(u64::MAX))
 }
 

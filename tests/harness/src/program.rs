@@ -7,11 +7,13 @@ use crate::account::Account;
 use crate::cleanup::{self, ProcessGroup, ScratchDir};
 use crate::error::{CheckError, CheckResult, FailureKind};
 use crate::process;
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use std::env;
 use std::ffi::OsString;
 use std::fs::{self, Permissions};
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -67,6 +69,30 @@ impl Program {
         }
     }
 
+    /// The same program without the rights of root, which no limit on processes binds. The error says
+    /// why that is impossible.
+    pub fn without_root(&self) -> Result<Program, String> {
+        if self.user.is_some() || !rustix::process::geteuid().is_root() {
+            return Ok(self.clone());
+        }
+        let for_others = |(path, bits): (&Path, u32)| {
+            let mode = fs::metadata(path).map(|metadata| metadata.permissions().mode());
+            mode.is_ok_and(|mode| mode & bits == bits)
+        };
+        let path = fs::canonicalize(&self.path).unwrap_or_else(|_| self.path.clone());
+        let folders = path.ancestors().skip(1).map(|folder| (folder, 0o001));
+        if !folders.chain([(&*path, 0o005)]).all(for_others) {
+            let shown = path.display();
+            return Err(format!(
+                "limits on processes don't bind root, and nobody else may execute {shown}"
+            ));
+        }
+        Ok(Program {
+            user: Some(Account::NOBODY),
+            ..self.clone()
+        })
+    }
+
     /// A copy of a program in a temporary folder, so that a rebuild doesn't change it.
     pub fn copy_of(binary: &Path) -> io::Result<Program> {
         let folder = ScratchDir::new()?;
@@ -104,8 +130,15 @@ impl Program {
     pub fn start(&self, options: &[OsString]) -> CheckResult<(Child, ProcessGroup)> {
         let mut command = self.command();
         command.args(options);
+        let (reader, writer) = io::pipe()?;
+        if self.user.is_some() {
+            // Some programs open /dev/stderr, and another user may not open a pipe of this one.
+            rustix::fs::fchmod(&writer, Mode::from_raw_mode(0o666)).map_err(io::Error::from)?;
+        }
+        command.stderr(writer);
         let started = ProcessGroup::start(&mut command);
-        let (child, group) = started.map_err(|error| self.start_error(&error))?;
+        let (mut child, group) = started.map_err(|error| self.start_error(&error))?;
+        child.stderr = Some(OwnedFd::from(reader).into());
         process::limit(child.id().cast_signed(), self.user);
         Ok((child, group))
     }

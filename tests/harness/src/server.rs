@@ -372,6 +372,11 @@ impl Server {
         }
     }
 
+    /// Connects a client that accepts only little at a time.
+    pub fn connect_small(&self) -> CheckResult<Client> {
+        Client::connect_small(self.address, Arc::clone(&self.state))
+    }
+
     /// Connects a client at once.
     pub fn connect_immediately(&self) -> CheckResult<Client> {
         self.connect_within(RESPONSE_TIMEOUT)

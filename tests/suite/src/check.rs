@@ -34,6 +34,8 @@ pub struct Check {
     pub crowd: bool,
     /// Whether it needs /proc. On other systems it is not run.
     pub linux_only: bool,
+    /// Whether it limits the server's processes, which isn't possible for root.
+    pub without_root: bool,
     /// Whether sending the request again shows the failure, so that it is worth a command line.
     pub replayable: bool,
     pub run: fn(&TestContext) -> CheckResult,
@@ -60,6 +62,7 @@ pub const DEFAULTS: Check = Check {
     slow: false,
     crowd: false,
     linux_only: false,
+    without_root: false,
     replayable: true,
     run: |_| Ok(()),
 };
@@ -80,7 +83,8 @@ impl Check {
 }
 
 /// The points of each check: whole numbers that sum to 100. Each check gets the whole part of its
-/// share; the remaining points go to the checks that lost most by rounding.
+/// share; the remaining points go to the checks that lost most by rounding. A check that would be
+/// worth nothing gets a point of the one that is worth most, as long as there are at most 100.
 pub fn points(checks: &[&Check]) -> Vec<u32> {
     let total: u32 = checks.iter().map(|check| check.weight).sum();
     let shares: Vec<u32> = checks.iter().map(|check| check.weight * 100).collect();
@@ -90,6 +94,14 @@ pub fn points(checks: &[&Check]) -> Vec<u32> {
     let remaining = 100 - points.iter().sum::<u32>();
     for &index in order.iter().take(remaining as usize) {
         points[index] += 1;
+    }
+    while let Some(worthless) = points.iter().position(|points| *points == 0) {
+        let most = (0..points.len()).max_by_key(|&index| (points[index], Reverse(index)));
+        let Some(most) = most.filter(|&most| points[most] > 1) else {
+            break;
+        };
+        points[most] -= 1;
+        points[worthless] += 1;
     }
     points
 }
@@ -103,5 +115,10 @@ mod tests {
         let checks = [1, 1, 1, 3, 5].map(|weight| Check { weight, ..DEFAULTS });
         let checks: Vec<&Check> = checks.iter().collect();
         assert_eq!(points(&checks), [9, 9, 9, 27, 46]);
+        let mut weights = [1; 100];
+        weights[7..10].fill(3);
+        let checks = weights.map(|weight| Check { weight, ..DEFAULTS });
+        let checks: Vec<&Check> = checks.iter().collect();
+        assert_eq!(points(&checks), [1; 100]);
     }
 }

@@ -1,10 +1,12 @@
-//! The checks that a server must pass, the exercises, and what runs them.
+//! The checks that a server must pass, the exercises, the steps to stage 4, and what runs them.
 
 pub mod check;
 pub mod checks;
 pub mod exercises;
 pub mod explain;
+pub mod patch;
 pub mod run;
+pub mod steps;
 pub mod test_target;
 
 /// The version of the contract between a server and the suite. It changes when what a server must

@@ -187,6 +187,14 @@ fn attempt(check: &Check, program: &Program, seed: u64) -> Verdict {
     if !check.is_supported() {
         return Verdict::NotRun("it needs /proc, which only Linux has".to_string());
     }
+    let unprivileged = check
+        .without_root
+        .then(|| program.without_root())
+        .transpose();
+    let program = match &unprivileged {
+        Ok(unprivileged) => unprivileged.as_ref().unwrap_or(program),
+        Err(reason) => return Verdict::NotRun(reason.clone()),
+    };
     let ctx = match TestContext::new(program, seed, check.id) {
         Ok(ctx) => ctx,
         Err(error) => return Verdict::Broken(format!("cannot create a site: {error}")),

@@ -1,9 +1,9 @@
-//! `cargo lab diff`: what changes from one stage to another.
+//! `cargo lab diff`: what changes from one stage or step to another.
 
 use crate::diff_page;
 use crate::file;
 use crate::site::Parts;
-use crate::stage_diff::{CONTEXT, LineCounts, StageDiff};
+use crate::stage_diff::{CONTEXT, LineCounts, StageDiff, Version};
 use anstyle::Style;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
@@ -14,13 +14,13 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct Options {
-    /// The first stage, 1 to 4.
-    #[arg(value_parser = super::stage_number(), required_unless_present = "html")]
-    from: Option<u8>,
+    /// The first stage, 1 to 4, or a step to stage 4: 4a, 4b, 4c or 4d, which is stage 4.
+    #[arg(value_parser = Version::parse, required_unless_present = "html")]
+    from: Option<Version>,
 
-    /// The second stage, 1 to 4. With `--mine`, leave it out to compare your stage with the lab's.
-    #[arg(value_parser = super::stage_number(), required_unless_present_any = ["html", "mine"])]
-    to: Option<u8>,
+    /// The second stage or step. With `--mine`, leave it out to compare your stage with the lab's.
+    #[arg(value_parser = Version::parse, required_unless_present_any = ["html", "mine"])]
+    to: Option<Version>,
 
     /// Compare with your my_stageN instead of the lab's second stage.
     #[arg(long)]

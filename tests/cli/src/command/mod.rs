@@ -10,6 +10,7 @@ mod package;
 mod run;
 mod soak;
 mod start;
+mod steps;
 mod watch;
 
 use crate::report::Status;
@@ -50,7 +51,7 @@ enum Command {
     },
     /// Run the checks of a stage on your my_stageN, on the lab's own stage, or on any program.
     Grade(grade::Options),
-    /// Show what changes from one stage to another, file by file.
+    /// Show what changes from one stage or step to another, file by file.
     Diff(diff::Options),
     /// Copy stage N-1 to my_stageN, to turn it into stage N, or copy a stage to solve an exercise.
     Start {
@@ -79,6 +80,9 @@ enum Command {
     },
     /// Run the suites many times on a busy machine: every verdict must stay the same.
     Soak(soak::Options),
+    /// Refresh the patches of the steps to stage 4 after a change of stage 3 or 4.
+    #[command(hide = true)]
+    Steps(steps::Options),
     /// Measure how fast the stages are, next to other servers, and plot the results.
     ///
     /// Without a command, it builds the stages in release mode and starts them and each of nginx,
@@ -140,6 +144,7 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Fault(options)) => fault::run(&options),
         Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),
         Some(Command::Soak(options)) => soak::run(&options),
+        Some(Command::Steps(options)) => steps::run(&options),
         Some(Command::Measure(options)) => measure::measure(&options),
         Some(Command::Package(kind)) => package::run(&kind),
     };

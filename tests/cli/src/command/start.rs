@@ -8,6 +8,7 @@ use std::fs;
 use std::io;
 use std::process::ExitCode;
 use suite::exercises::Exercise;
+use suite::steps::STEPS;
 
 /// Creates `my_stageN`, or the package of an exercise. It overwrites nothing.
 pub fn run(selection: Selection) -> Result<ExitCode, String> {
@@ -37,7 +38,21 @@ fn start_stage(number: u8) -> Result<(), String> {
         paint(CYAN, format!("cargo lab watch {number}")),
         paint(CYAN, format!("cargo lab diff {} {number}", number - 1)),
     );
+    if number == 4 {
+        print_steps();
+    }
     Ok(())
+}
+
+/// Stage 4 is too much for one sitting.
+fn print_steps() {
+    anstream::println!("\nTake it in this order. The grade shows the points of each step.");
+    let mut before = "3";
+    for step in &STEPS {
+        let diff = paint(CYAN, format!("cargo lab diff {before} {}", step.id));
+        anstream::println!("   {}  {:60}  {diff}", paint(BOLD, step.id), step.title);
+        before = step.id;
+    }
 }
 
 fn start_exercise(exercise: &Exercise) -> Result<(), String> {
@@ -76,9 +91,9 @@ fn create(name: &str, from: &Stage, to: &Stage) -> Result<(), String> {
             let copy = scratch.join("src").join(entry.file_name());
             fs::copy(entry.path(), copy)?;
         }
-        let main = scratch.join("src/main.rs");
+        let options = scratch.join("src/options.rs");
         let (old, new) = (format!(":{}\"", from.port), format!(":{}\"", to.port));
-        fs::write(&main, fs::read_to_string(&main)?.replace(&old, &new))?;
+        fs::write(&options, fs::read_to_string(&options)?.replace(&old, &new))?;
         let manifest = fs::read_to_string(workspace::folder(to, false).join("Cargo.toml"))?;
         let manifest = manifest.replacen(to.name, name, 1);
         fs::write(scratch.join("Cargo.toml"), manifest)?;

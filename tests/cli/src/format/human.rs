@@ -7,6 +7,7 @@ use harness::style::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
 use harness::workspace::stage;
 use std::collections::BTreeSet;
 use suite::check::{ANNOUNCEMENT, PREREQUISITE};
+use suite::steps::{self, STEPS};
 
 /// How many failing checks are shown in full.
 const SHOWN_IN_FULL: usize = 3;
@@ -97,11 +98,12 @@ pub fn problems(report: &Report) -> String {
     text
 }
 
-/// Where a failing check belongs in the order in which to make them pass.
-fn rank(check: &CheckReport) -> usize {
+/// Where a failing check belongs in the order in which to make them pass: first those without which
+/// hardly any other can pass, then those of earlier stages, then step by step.
+fn rank(check: &CheckReport) -> (usize, Option<usize>) {
     let first = [ANNOUNCEMENT, PREREQUISITE];
     let position = first.iter().position(|id| *id == check.id);
-    position.unwrap_or(first.len())
+    (position.unwrap_or(first.len()), steps::place_of(&check.id))
 }
 
 fn check_line(check: &CheckReport) -> String {
@@ -130,6 +132,7 @@ fn score(report: &Report) -> String {
         counts.join(", "),
         paint(DIM, run),
     );
+    text += &step_points(report);
     if report.status == Status::Broken {
         let warning = "This grade doesn't count: the harness broke, not the server. Grade again.";
         text += &format!("{}\n", paint(YELLOW.bold(), warning));
@@ -141,4 +144,28 @@ fn score(report: &Report) -> String {
         text += &format!("{next} make {id} pass ({}).\n", check.lesson);
     }
     text
+}
+
+/// The points of each step to stage 4, in a line; empty for other stages and for exercises.
+fn step_points(report: &Report) -> String {
+    let points = |place: Option<usize>| {
+        let checks = report.checks.iter();
+        let checks = checks.filter(|check| steps::place_of(&check.id) == place);
+        checks.fold((0, 0), |(score, max_score), check| {
+            (score + check.score, max_score + check.max_score)
+        })
+    };
+    let part = |name: &str, (score, max_score): (u32, u32)| {
+        let style = if score == max_score { GREEN } else { RED };
+        format!("{name} {}", paint(style, format!("{score} of {max_score}")))
+    };
+    let mut parts = vec![part("earlier stages", points(None))];
+    for (place, step) in STEPS.iter().enumerate() {
+        let points = points(Some(place));
+        if points.1 == 0 {
+            return String::new();
+        }
+        parts.push(part(step.id, points));
+    }
+    format!("{} {}\n", paint(BOLD, "By step:"), parts.join(", "))
 }

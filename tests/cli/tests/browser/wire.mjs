@@ -56,7 +56,7 @@ const PICKS = [
     name: "Trace",
     status: [null, null],
     raw: [501, 405],
-    says: ["does not send this with TRACE", "does not send this with TRACE"],
+    says: ["doesn't send this with TRACE", "doesn't send this with TRACE"],
   },
 ];
 
@@ -161,7 +161,7 @@ async function detailsAreShown(page, stage) {
   await open(page, stage, PAGE);
   await pick(page, "Out of the folder");
   const notes = await page.textContent(".notes");
-  expectIncludes("notes", notes, "asks for /Cargo.toml, and not for /../Cargo.toml");
+  expectIncludes("notes", notes, "asks for /Cargo.toml, not for /../Cargo.toml");
   await pick(page, "A folder");
   const redirected = (await page.textContent(".notes")).includes("went on to /media/:");
   expectEqual("is the redirect shown", redirected, isBuilder(stage));
@@ -198,13 +198,13 @@ async function typedRequestIsSent(page, stage) {
   expectEqual("status", await shownStatus(page), isBuilder(stage) ? 403 : 200);
   const shown = (await page.textContent(".content")).includes(privateFile.content.trim());
   expectEqual("is the private file shown", shown, !isBuilder(stage));
-  const host = "Not yours to set in a browser: Host.";
+  const host = "A script can't set this in a browser: Host.";
   expectIncludes("notes", await page.textContent(".notes"), host);
 
   await send(page, "GET /a page HTTP/1.0\n\nsome content");
   expectEqual("status", await shownStatus(page), 404);
   const notes = await page.textContent(".notes");
-  for (const note of ["asks for /a%20page", "HTTP/1.1, and not HTTP/1.0", "no content with GET"]) {
+  for (const note of ["asks for /a%20page", "HTTP/1.1, not HTTP/1.0", "no content with GET"]) {
     expectIncludes("notes", notes, note);
   }
   await expectQuiet(page, EXPECTED_ERRORS);
@@ -230,11 +230,11 @@ async function mistakesAreExplained(page, stage) {
   for (const [request, message] of [
     ["", "There is no request line."],
     ["\nGET / HTTP/1.1\n\n", "There is no request line."],
-    ["GET /", "“GET /” is no request line."],
-    ["GET notes.txt HTTP/1.1\n\n", "The target “notes.txt” does not begin with a slash"],
-    ["OPTIONS * HTTP/1.1\n\n", "The target “*” does not begin with a slash"],
-    ["GET / HTTP/1.1\nHost : a\n\n", "“Host : a” is no field."],
-    ["GET / HTTP/1.1\nX-Name: 你\n\n", "The browser does not send this with GET"],
+    ["GET /", "“GET /” isn't a request line."],
+    ["GET notes.txt HTTP/1.1\n\n", "The target “notes.txt” doesn't begin with a slash"],
+    ["OPTIONS * HTTP/1.1\n\n", "The target “*” doesn't begin with a slash"],
+    ["GET / HTTP/1.1\nHost : a\n\n", "“Host : a” isn't a header field."],
+    ["GET / HTTP/1.1\nX-Name: 你\n\n", "The browser doesn't send this with GET"],
   ]) {
     await send(page, request);
     expectEqual(`status of ${JSON.stringify(request)}`, await shownStatus(page), null);
@@ -285,11 +285,11 @@ export async function brokenResponseIsExplained(page, server) {
   const cut = await page.textContent(".outcome");
   // The browser may discard what came before the end.
   expectIncludes("outcome", cut, "cut short: Content-Length promised 100 bytes, and");
-  expectIncludes("outcome", cut, "and send once more");
+  expectIncludes("outcome", cut, "and send it again");
   await send(page, "GET /gone HTTP/1.1\n\n");
   const gone = await page.textContent(".outcome");
-  expectIncludes("outcome", gone, "No answer came");
-  expectIncludes("outcome", gone, `Does the server still run at 127.0.0.1:${server.port}?`);
+  expectIncludes("outcome", gone, "No response came");
+  expectIncludes("outcome", gone, `Is the server still running at 127.0.0.1:${server.port}?`);
   await send(page, "GET /notes.txt HTTP/1.1\n\n");
   expectEqual("status", await shownStatus(page), 200);
 }

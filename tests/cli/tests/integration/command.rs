@@ -1,11 +1,12 @@
 //! The commands as people use them, in a copy of the workspace.
 
-use crate::{lab, lab_in, run, workspace_copy};
+use crate::{lab, lab_in, run, workspace_copy, write_script};
 use assert_cmd::assert::{Assert, OutputAssertExt};
 use harness::process::{self, Signal};
 use harness::workspace::{self, STAGES};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
+use regex::Regex;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -14,6 +15,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 use suite::exercises;
+use suite::steps::STEPS;
 
 fn in_copy(root: &Path, arguments: &[&str]) -> Assert {
     lab_in(root).args(arguments).assert()
@@ -149,11 +151,84 @@ fn diff_goes_from_file_to_file() {
     diff.stdout(
         contains("src/serve.rs  +")
             .and(contains("+fn start_child("))
-            .and(contains("= src/client.rs: unchanged")),
+            .and(contains("= src/connection.rs: unchanged")),
     );
     let copy = workspace_copy();
     let missing = in_copy(copy.path(), &["diff", "1", "4", "--mine"]).failure();
     missing.stderr(contains("cargo lab start 4"));
+}
+
+#[test]
+fn diff_shows_each_step_to_stage_4() {
+    for (from, to, added) in [
+        ("3", "4a", "+pub struct ResponseBuilder {"),
+        ("4a", "4b", "+pub fn others_may_read("),
+        ("4b", "4c", "+fn check_host("),
+        ("4c", "4", "+pub fn echo("),
+        ("4c", "4d", "+pub fn echo("),
+    ] {
+        let diff = here(&["diff", from, to]).success();
+        diff.stdout(contains(added).and(contains("= src/serve.rs: unchanged")));
+    }
+    let diff = here(&["diff", "4d", "4"]).success();
+    diff.stdout(contains("\n0 lines added, 0 removed."));
+    let page = here(&["diff", "3", "4a", "--html"]).success();
+    page.stdout(contains("From stage3_threads to step 4a").and(contains("id=\"3-4a\"")));
+    let copy = workspace_copy();
+    let root = copy.path();
+    in_copy(root, &["start", "4"]).success();
+    // It is still stage 3, so what step 4a adds is missing.
+    let diff = in_copy(root, &["diff", "4a", "--mine"]).success();
+    diff.stdout(contains("── src/mime.rs  +0 -"));
+}
+
+#[test]
+fn diff_reads_files_in_the_order_of_the_lessons() {
+    let diff = run(lab().args(["diff", "3", "4"]));
+    let text = String::from_utf8(diff.stdout).unwrap();
+    let names = text.lines().filter_map(|line| {
+        let line = line.strip_prefix("── ").or(line.strip_prefix("= "))?;
+        line.split([' ', ':']).next()
+    });
+    let expected = "Cargo.toml main options serve connection request handler files response log \
+                    form mime permission";
+    let names: Vec<&str> = names
+        .map(|name| name.trim_start_matches("src/").trim_end_matches(".rs"))
+        .collect();
+    assert_eq!(names.join(" "), expected);
+}
+
+#[test]
+fn stage_4_is_climbed_in_steps() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    let start = in_copy(root, &["start", "4"]).success();
+    let text = String::from_utf8_lossy(&start.get_output().stdout).into_owned();
+    let places = STEPS.map(|step| text.find(step.title).unwrap());
+    assert!(places.is_sorted(), "{text}");
+    start.stdout(contains("cargo lab diff 3 4a"));
+    let options = fs::read_to_string(root.join("my_stage4/src/options.rs")).unwrap();
+    assert!(options.contains(":9001\""), "{options}");
+    let start = in_copy(root, &["start", "3"]).success();
+    start.stdout(contains("4a").not());
+}
+
+#[test]
+fn grade_of_stage_4_shows_the_points_of_each_step() {
+    let folder = tempfile::tempdir().unwrap();
+    // It announces itself and then leaves, so nearly all checks fail at once.
+    let program = folder.path().join("server");
+    write_script(&program, "#!/bin/sh\nexit 1\n");
+    let program = program.to_str().unwrap();
+    for stage in ["3", "4"] {
+        let grade = here(&["grade", stage, "--server", program]).code(1);
+        let text = String::from_utf8_lossy(&grade.get_output().stdout);
+        let steps = "By step: earlier stages 0 of [0-9]+, 4a 0 of [0-9]+, 4b 0 of [0-9]+, 4c";
+        let has_steps = Regex::new(steps).unwrap().is_match(&text);
+        assert_eq!(has_steps, stage == "4", "{text}");
+    }
+    let exercise = here(&["exercise", "ranges", "--server", program]).code(1);
+    exercise.stdout(contains("By step").not());
 }
 
 #[test]

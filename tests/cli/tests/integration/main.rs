@@ -9,6 +9,7 @@ mod hostile_servers;
 mod measure;
 mod packages;
 mod report_formats;
+mod steps;
 
 use harness::workspace::{self, STAGES};
 use lab::report::Report;

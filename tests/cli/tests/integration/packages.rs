@@ -91,12 +91,12 @@ fn gradescope_and_actions_packages_grade() {
     // Everything but the sources is ignored.
     let results = autograder.grade(|submission| {
         copy_stage_1(&submission.join("my_stage1/src"));
-        let main = submission.join("my_stage1/src/main.rs");
-        let text = fs::read_to_string(&main).unwrap();
-        let option = "#[arg(long)]\n    verbose";
+        let options = submission.join("my_stage1/src/options.rs");
+        let text = fs::read_to_string(&options).unwrap();
+        let option = "#[arg(long)]\n    pub verbose";
         assert!(text.contains(option));
-        let text = text.replace(option, "#[arg(long, hide = true)]\n    verbose");
-        fs::write(main, text).unwrap();
+        let text = text.replace(option, "#[arg(long, hide = true)]\n    pub verbose");
+        fs::write(options, text).unwrap();
         let others = [
             ("my_stage1/tests/suite/src/lib.rs", "// no checks at all"),
             ("my_stage1/build.rs", "fn main() { panic!() }"),

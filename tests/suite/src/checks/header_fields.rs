@@ -57,6 +57,15 @@ pub const CHECKS: &[Check] = &[
         run: host_field,
         ..STAGE_4
     },
+    Check {
+        id: "invalid-authority",
+        must: "respond with 400 to an absolute target with an invalid host, a user or a bad port",
+        why: "RFC 3986, 3.2, and RFC 9110, 4.2.1 and 4.2.4. Another program might read another host.",
+        hint: "What follows `http://` up to the next slash is a host like that in `Host`, but not empty.",
+        needs: &[PREREQUISITE, "absolute-form"],
+        run: invalid_authority,
+        ..STAGE_4
+    },
 ];
 
 /// Fails unless GET and POST with each of these groups of field lines get this status code.
@@ -87,7 +96,8 @@ fn content_framing(ctx: &TestContext) -> CheckResult {
         "Transfer-Encoding: chunked\r\n",
         "Transfer-Encoding: gzip, chunked\r\n",
     ];
-    ensure_refused(ctx, 501, &encoded)
+    ensure_refused(ctx, 501, &encoded)?;
+    ensure_refused(ctx, 413, &["Content-Length: 99999999999999999999\r\n"])
 }
 
 fn expect_100_continue(ctx: &TestContext) -> CheckResult {
@@ -170,6 +180,10 @@ fn host_field(ctx: &TestContext) -> CheckResult {
         ("1.1", "Host: http://a\r\n"),
         ("1.1", "Host: a:port\r\n"),
         ("1.1", "Host: user@a\r\n"),
+        ("1.1", "Host: [12345]\r\n"),
+        ("1.1", "Host: [....]\r\n"),
+        ("1.1", "Host: [::1\r\n"),
+        ("1.1", "Host: a%zz\r\n"),
         ("1.0", "Host: a\r\nHost: b\r\n"),
     ] {
         send(version, fields)?.ensure_status(400)?;
@@ -182,6 +196,23 @@ fn host_field(ctx: &TestContext) -> CheckResult {
         ("1.0", ""),
     ] {
         send(version, fields)?.ensure_serves(&page.content)?;
+    }
+    Ok(())
+}
+
+fn invalid_authority(ctx: &TestContext) -> CheckResult {
+    let server = ctx.start()?;
+    let path = ctx.site.page.target();
+    for authority in [
+        ":80", "@", "me@a", "a:abc", "a:80:80", "[::1", "[12345]", "[....]", "a%zz", "a b",
+    ] {
+        server
+            .get(&format!("http://{authority}{path}"))?
+            .ensure_status(400)?;
+    }
+    for authority in ["a", "A.b-c:80", "a:", "[::1]:80", "127.0.0.1", "a%20b"] {
+        let response = server.get(&format!("http://{authority}{path}"))?;
+        response.ensure_serves(&ctx.site.page.content)?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Malformed requests: the server refuses them and keeps running.
 
 use super::forms::post_head;
-use super::{ensure_alive, ensure_status_in};
+use super::{add_file, ensure_alive, ensure_status_in};
 use crate::check::{Check, DEFAULTS};
 use harness::client::{get, post, request};
 use harness::context::{RESPONSE_TIMEOUT, TestContext};
@@ -41,9 +41,9 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "http-versions",
-        must: "respond with 400 to a missing or malformed version, and 505 to another major version",
-        why: "RFC 9112, 2.3, and RFC 9110, 15.6.6.",
-        hint: "HTTP/1.0 and HTTP/1.1 are fine. The letters must be upper case.",
+        must: "respond with 400 to a malformed version, 505 to another major one, 200 to HTTP/1.2",
+        why: "RFC 9112, 2.3, and RFC 9110, 2.5 and 15.6.6.",
+        hint: "The letters must be upper case. A higher minor version is treated as HTTP/1.1.",
         run: http_versions,
         ..DEFAULTS
     },
@@ -70,6 +70,14 @@ pub const CHECKS: &[Check] = &[
         why: "RFC 9112, 3.2 lists the forms of a request target.",
         hint: "A path begins with a slash.",
         run: target_forms,
+        ..DEFAULTS
+    },
+    Check {
+        id: "fragment-in-target",
+        must: "never take a `#` in a target for a part of a file's name: 400, or 404 without it",
+        why: "RFC 9112, 3.2: a target has no fragment. Caches and servers must agree on the name.",
+        hint: "Refuse the character where you match the request line.",
+        run: fragment_in_target,
         ..DEFAULTS
     },
     Check {
@@ -138,6 +146,7 @@ fn malformed_request_line(ctx: &TestContext) -> CheckResult {
         "GET / HTTP/1.1 ",
         "GET / / HTTP/1.1",
         "GET\t/\tHTTP/1.1",
+        "GET /a\rb HTTP/1.1",
         "HTTP/1.1 200 OK",
     ] {
         requests.push(format!("{line}\r\nHost: a\r\n\r\n").into_bytes());
@@ -173,9 +182,9 @@ fn http_versions(ctx: &TestContext) -> CheckResult {
     ];
     ensure_all(ctx, 400, &malformed.map(with))?;
     ensure_all(ctx, 505, &[" HTTP/2.0", " HTTP/0.9", " HTTP/3.1"].map(with))?;
-    // RFC 9110, 2.5 treats it as HTTP/1.1. Refusing it is accepted too.
     let request = format!("GET {} HTTP/1.2\r\nHost: a\r\n\r\n", ctx.site.page.target());
-    ensure_status_in(&ctx.start()?.exchange(request.as_bytes())?, &[200, 400])
+    let response = ctx.start()?.exchange(request.as_bytes())?;
+    response.ensure_serves(&ctx.site.page.content)
 }
 
 fn methods(ctx: &TestContext) -> CheckResult {
@@ -213,6 +222,14 @@ fn target_forms(ctx: &TestContext) -> CheckResult {
         "?a",
     ];
     ensure_all(ctx, 400, &targets.map(get))
+}
+
+fn fragment_in_target(ctx: &TestContext) -> CheckResult {
+    let server = ctx.start()?;
+    let name = ctx.site.name();
+    let file = add_file(ctx, &format!("{name}#{}", ctx.site.name()))?;
+    ensure_status_in(&server.get(&file.target())?, &[400, 404])?;
+    ensure_alive(ctx, &server)
 }
 
 fn long_request_line(ctx: &TestContext) -> CheckResult {

@@ -10,7 +10,7 @@ use harness::server::Server;
 pub const CHECKS: &[Check] = &[
     Check {
         id: "content-types",
-        must: "send the media type of each extension, with charset=utf-8 for text, not for images",
+        must: "send the media type of each extension, with charset=utf-8 for plain text, not for images",
         why: "RFC 9110, 8.3: without it a browser must guess, or shows an image as text.",
         hint: "Use a table from extensions to media types, as registered with IANA.",
         weight: 3,
@@ -48,9 +48,19 @@ const OCTET_STREAM: &str = "application/octet-stream";
 /// The extensions of the contract, each with the media types that are accepted for it. The first
 /// is the one that the lab's stages send.
 const MEDIA_TYPES: &[(&str, &[&str])] = &[
+    ("7z", &["application/x-7z-compressed"]),
     ("avif", &["image/avif"]),
+    (
+        "bz2",
+        &[
+            "application/x-bzip2",
+            "application/bzip2",
+            "application/x-bzip",
+        ],
+    ),
     ("css", &["text/css"]),
     ("csv", &["text/csv"]),
+    ("flac", &["audio/flac", "audio/x-flac"]),
     ("gif", &["image/gif"]),
     ("gz", &["application/gzip", "application/x-gzip"]),
     ("htm", &["text/html"]),
@@ -60,20 +70,35 @@ const MEDIA_TYPES: &[(&str, &[&str])] = &[
     ("jpg", &["image/jpeg"]),
     ("js", &["text/javascript"]),
     ("json", &["application/json"]),
+    ("jsonld", &["application/ld+json"]),
+    ("m4a", &["audio/mp4", "audio/x-m4a"]),
     ("md", &["text/markdown", "text/x-markdown"]),
     ("mjs", &["text/javascript", "application/javascript"]),
     ("mp3", &["audio/mpeg"]),
     ("mp4", &["video/mp4"]),
+    ("ogg", &["audio/ogg", "application/ogg"]),
+    ("opus", &["audio/ogg", "audio/opus"]),
+    ("otf", &["font/otf"]),
     ("pdf", &["application/pdf"]),
     ("png", &["image/png"]),
     ("svg", &["image/svg+xml"]),
+    (
+        "tgz",
+        &["application/gzip", "application/x-gtar-compressed"],
+    ),
+    ("ttf", &["font/ttf"]),
     ("txt", &["text/plain"]),
+    ("vtt", &["text/vtt"]),
     ("wasm", &["application/wasm"]),
     ("wav", &["audio/vnd.wave", "audio/wav", "audio/x-wav"]),
     ("webm", &["video/webm"]),
+    ("webmanifest", &["application/manifest+json"]),
     ("webp", &["image/webp"]),
+    ("woff", &["font/woff", "application/font-woff"]),
     ("woff2", &["font/woff2"]),
+    ("xhtml", &["application/xhtml+xml"]),
     ("xml", &["application/xml", "text/xml"]),
+    ("yaml", &["application/yaml", "text/yaml"]),
     ("zip", &["application/zip"]),
 ];
 
@@ -88,15 +113,19 @@ fn ensure_media_type(response: &Response, accepted: &[&str]) -> CheckResult {
     response.ensure(has_media_type(response, accepted), expected)
 }
 
-/// Whether a response has one of these media types. Text must have its charset; images, sound,
-/// video and fonts must not.
+/// Types of text whose files can name a charset themselves.
+const SELF_DESCRIBING: [&str; 3] = ["text/html", "text/css", "text/xml"];
+
+/// Whether a response has one of these media types. Text that can't name its charset must have it;
+/// images, sound, video and fonts must not.
 fn has_media_type(response: &Response, accepted: &[&str]) -> bool {
     let field = response.field("content-type").unwrap_or_default();
     let field = field.to_ascii_lowercase();
     let (media_type, parameters) = field.split_once(';').unwrap_or((&field, ""));
     let is_any = |kinds: &[&str]| kinds.iter().any(|kind| media_type.starts_with(kind));
     let is_charset_right = if is_any(&["text/"]) {
-        parameters.trim().replace('"', "") == "charset=utf-8"
+        let is_optional = SELF_DESCRIBING.contains(&media_type) && parameters.is_empty();
+        is_optional || parameters.trim().replace('"', "") == "charset=utf-8"
     } else if is_any(&["image/", "audio/", "video/", "font/"]) {
         // An SVG image is XML, which is text.
         media_type == "image/svg+xml" || !parameters.contains("charset")
@@ -109,7 +138,9 @@ fn has_media_type(response: &Response, accepted: &[&str]) -> bool {
 /// The value of a Content-Type field with this media type.
 fn field_value(media_type: &str) -> String {
     match media_type.split_once('/') {
-        Some(("text", _)) => format!("{media_type}; charset=utf-8"),
+        Some(("text", _)) if !SELF_DESCRIBING.contains(&media_type) => {
+            format!("{media_type}; charset=utf-8")
+        }
         _ => media_type.to_string(),
     }
 }

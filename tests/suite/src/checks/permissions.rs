@@ -18,7 +18,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "private-folder",
-        must: "respond with 403 for a file in a folder that others may not search",
+        must: "respond with 403 for any name in a folder that others may not search, even a missing one",
         why: "path_resolution(7): every folder on the way must allow search, o+x.",
         hint: "Check each folder between the root and the file.",
         run: private_folder,
@@ -59,8 +59,13 @@ fn private_folder(ctx: &TestContext) -> CheckResult {
     for folder in [&outer, &inner] {
         for mode in [0o750, 0o754, 0o000] {
             ctx.site.set_mode(folder, mode)?;
-            let targets = [file.target(), format!("/{inner}/")];
-            let responses = targets.map(|target| server.get(&target));
+            // Whether a name exists there is private as well.
+            let missing = format!("/{inner}/{}", ctx.site.name());
+            let mut targets = vec![file.target(), format!("/{inner}/"), missing];
+            if folder == &outer {
+                targets.push(format!("/{inner}"));
+            }
+            let responses: Vec<_> = targets.iter().map(|target| server.get(target)).collect();
             // Restored before anything fails, so that the site can be removed.
             ctx.site.set_mode(folder, 0o755)?;
             for response in responses {

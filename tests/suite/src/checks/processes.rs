@@ -2,11 +2,12 @@
 
 use super::{ensure_alive, wait_for_count};
 use crate::check::{Check, DEFAULTS, PREREQUISITE};
-use harness::client::{Client, get};
+use harness::client::{Client, ConnectionState, get};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_for, wait_until};
 use harness::error::{CheckError, CheckResult, FailureKind, ensure};
 use harness::process::{self, Process, Signal};
 use harness::server::Server;
+use harness::starvation::watch_time;
 use harness::tcp;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -43,6 +44,20 @@ pub const CHECKS: &[Check] = &[
         weight: 2,
         replayable: false,
         run: sixty_four_clients,
+        ..DEFAULTS
+    },
+    Check {
+        id: "turned-away-at-once",
+        stages: 2..=4,
+        must: "keep no client waiting for others while no process or thread can be started",
+        why: "The process table may be full for a while. Draining a client takes as long as it likes.",
+        hint: "The code that accepts clients may write, read and close only without waiting.",
+        about: &[FailureKind::TooSlow],
+        needs: &[PREREQUISITE, "silent-clients-do-not-block"],
+        linux_only: true,
+        without_root: true,
+        replayable: false,
+        run: turned_away_at_once,
         ..DEFAULTS
     },
     Check {
@@ -121,6 +136,32 @@ fn sixty_four_clients(ctx: &TestContext) -> CheckResult {
         ensure_served(ctx, &mut newest)?;
     }
     Ok(())
+}
+
+fn turned_away_at_once(ctx: &TestContext) -> CheckResult {
+    let server = ctx.start()?;
+    ensure_alive(ctx, &server)?;
+    let limit = process::limit_processes(server.pid(), 0, ctx.program.user)?;
+    let silent = server.connect_many(5)?;
+    let mut client = server.connect()?;
+    client.send(&get(&ctx.site.page.target()));
+    // Whether it gets a response is a matter of luck.
+    let (bytes, state) = client.read_up_to(1, RESPONSE_TIMEOUT)?;
+    let received = format!("nothing; {state}");
+    let has_outcome = !bytes.is_empty() || state != ConnectionState::Open;
+    ensure(
+        has_outcome,
+        "a response, or the end of the connection",
+        received,
+    )?;
+    if let Some(status) = server.wait_for_exit(Duration::ZERO)? {
+        let (kind, expected) = (FailureKind::Exited, "a server that keeps running");
+        let received = format!("the server has exited: {status}");
+        return Err(CheckError::of_kind(kind, b"", expected, received));
+    }
+    process::limit_processes(server.pid(), limit, ctx.program.user)?;
+    drop((silent, client));
+    ensure_alive(ctx, &server)
 }
 
 /// The process, other than the server itself, that holds a client's connection.
@@ -229,7 +270,8 @@ pub fn ensure_workers_are_bounded(
         before = now;
     }
     // Without a limit, there would soon be more. The most that were ever seen count.
-    let workers = wait_for_count(Duration::from_millis(300), &count, |workers| workers > max)?;
+    let limit = watch_time(Duration::from_millis(300));
+    let workers = wait_for_count(limit, &count, |workers| workers > max)?;
     let workers = workers.max(before);
     let expected = format!("at least 64 and at most {max} {noun}");
     ensure((64..=max).contains(&workers), expected, workers.to_string())?;

@@ -8,8 +8,9 @@ use harness::client::{Client, ConnectionState, get, post, request};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_for, wait_until};
 use harness::error::{CheckError, CheckResult, FailureKind, ensure};
 use harness::process;
-use harness::response::{Response, syntax_error};
+use harness::response::{Response, ends_with_connection, syntax_error};
 use harness::server::{Server, Start};
+use std::thread;
 use std::time::{Duration, Instant};
 
 pub const CHECKS: &[Check] = &[
@@ -58,6 +59,28 @@ pub const CHECKS: &[Check] = &[
         hint: "Writing needs a timeout as much as reading does.",
         linux_only: true,
         run: client_that_never_reads,
+        ..DEFAULTS
+    },
+    Check {
+        id: "slow-reader-is-cut-off",
+        slow: true,
+        must: "cut off a client that doesn't take the next 64 KiB within `--timeout`, at most 3 s late",
+        why: "A client that reads a byte now and then would otherwise hold its connection forever.",
+        hint: "The deadline is for the whole chunk. Before each write, see how much time is left.",
+        needs: &[PREREQUISITE, "client-that-never-reads"],
+        linux_only: true,
+        run: slow_reader_is_cut_off,
+        ..DEFAULTS
+    },
+    Check {
+        id: "given-up-response-is-visible",
+        slow: true,
+        must: "reset the connection when it gives a response up, unless its length shows what is missing",
+        why: "RFC 9112, 8: without a length, the end of the connection ends the content.",
+        hint: "socket(7): with SO_LINGER and a timeout of zero, close(2) resets the connection.",
+        needs: &[PREREQUISITE, "client-that-never-reads"],
+        linux_only: true,
+        run: given_up_response_is_visible,
         ..DEFAULTS
     },
     Check {
@@ -235,29 +258,70 @@ fn lingering_close_is_bounded(ctx: &TestContext) -> CheckResult {
     ensure_alive(ctx, &server)
 }
 
-fn client_that_never_reads(ctx: &TestContext) -> CheckResult {
-    const LENGTH: u64 = 64 * MEBIBYTE;
-    let server = ctx.start_with(Start::with_short_timeout())?;
+/// How long the file is that these clients ask for.
+const LARGE: u64 = 64 * MEBIBYTE;
+
+/// Connects a client that has requested a large file. It can receive little before it reads, so the
+/// server soon has to wait.
+fn request_large_file(ctx: &TestContext, server: &Server) -> CheckResult<(Client, Vec<u8>)> {
     let name = ctx.site.name();
-    ctx.site.add_large(&name, LENGTH)?;
-    let mut client = server.connect()?;
-    // The less fits into the buffer, the sooner the server has to wait.
-    client.shrink_receive_buffer()?;
+    ctx.site.add_large(&name, LARGE)?;
+    let mut client = server.connect_small()?;
     let request = get(&format!("/{name}"));
     client.send(&request);
-    let is_shut_down = || {
-        let socket = client.server_socket()?;
-        Ok(socket.is_none_or(|socket| socket.is_shut_down()))
-    };
-    let expected = format!("the end of the connection when nothing was read for {TIMEOUT:?}");
-    if !wait_until(CUTOFF_LIMIT, is_shut_down)? {
-        return Err(CheckError::after(&request, expected, "it is still open"));
+    Ok((client, request))
+}
+
+/// Whether the server has ended the connection.
+fn is_cut_off(client: &Client) -> CheckResult<bool> {
+    let socket = client.server_socket()?;
+    Ok(socket.is_none_or(|socket| socket.is_shut_down()))
+}
+
+/// Fails unless the server has ended the connection of a client soon enough.
+fn ensure_cut_off(request: &[u8], is_cut_off: bool, what: &str) -> CheckResult {
+    if is_cut_off {
+        return Ok(());
     }
+    let expected = format!("the end of the connection when {what} for {TIMEOUT:?}");
+    Err(CheckError::after(request, expected, "it is still open"))
+}
+
+fn client_that_never_reads(ctx: &TestContext) -> CheckResult {
+    let server = ctx.start_with(Start::with_short_timeout())?;
+    let (mut client, request) = request_large_file(ctx, &server)?;
+    let is_cut_off = wait_until(CUTOFF_LIMIT, || is_cut_off(&client))?;
+    ensure_cut_off(&request, is_cut_off, "nothing was read")?;
     let (bytes, _) = client.read(RESPONSE_TIMEOUT)?;
     let response = parse_response(&request, &bytes)?;
     response.ensure_status(200)?;
-    response.ensure((response.content.len() as u64) < LENGTH, expected)?;
+    let expected = "only a part of a file of 64 MiB";
+    response.ensure((response.content.len() as u64) < LARGE, expected)?;
     ensure_alive(ctx, &server)
+}
+
+fn slow_reader_is_cut_off(ctx: &TestContext) -> CheckResult {
+    let server = ctx.start_with(Start::with_short_timeout())?;
+    let (mut client, request) = request_large_file(ctx, &server)?;
+    // 40 KiB in a second: the next 64 KiB would take longer.
+    let is_cut_off = wait_until(CUTOFF_LIMIT, || {
+        client.read_up_to(4096, TIMEOUT / 20)?;
+        thread::sleep(TIMEOUT / 10);
+        is_cut_off(&client)
+    })?;
+    ensure_cut_off(&request, is_cut_off, "less than 64 KiB was read")?;
+    ensure_alive(ctx, &server)
+}
+
+fn given_up_response_is_visible(ctx: &TestContext) -> CheckResult {
+    let server = ctx.start_with(Start::with_short_timeout())?;
+    let (mut client, request) = request_large_file(ctx, &server)?;
+    wait_until(CUTOFF_LIMIT, || is_cut_off(&client))?;
+    let (bytes, state) = client.read(RESPONSE_TIMEOUT)?;
+    let response = parse_response(&request, &bytes)?;
+    let is_short = !ends_with_connection(&bytes) && !response.is_complete();
+    let expected = "a reset, or a length that shows that content is missing";
+    response.ensure(state == ConnectionState::Reset || is_short, expected)
 }
 
 fn vanishing_clients(ctx: &TestContext) -> CheckResult {

@@ -1,6 +1,6 @@
 //! Static files: existing files arrive unchanged, in a well-formed response.
 
-use super::parse_response;
+use super::{ensure_alive, ensure_status_in, parse_response};
 use crate::check::{Check, DEFAULTS};
 use harness::client::{ConnectionState, get, request};
 use harness::context::{RESPONSE_TIMEOUT, TestContext};
@@ -83,6 +83,15 @@ pub const CHECKS: &[Check] = &[
         why: "RFC 9110, 9.3.1: GET transfers the current representation of its target.",
         hint: "Don't keep what you have read for the next request.",
         run: changed_file,
+        ..DEFAULTS
+    },
+    Check {
+        id: "moved-root",
+        must: "respond with 200 or 404 while the document root is renamed, and keep running",
+        why: "Projects and sites are renamed while a server runs. Nobody may get a reset.",
+        hint: "Find the root once, when you start. Later, a missing file is 404, whatever the reason.",
+        about: &[FailureKind::NoResponse, FailureKind::Exited],
+        run: moved_root,
         ..DEFAULTS
     },
     Check {
@@ -223,6 +232,18 @@ fn changed_file(ctx: &TestContext) -> CheckResult {
     }
     fs::remove_file(ctx.site.path(&name))?;
     server.get(&format!("/{name}"))?.ensure_status(404)
+}
+
+fn moved_root(ctx: &TestContext) -> CheckResult {
+    let server = ctx.start()?;
+    ensure_alive(ctx, &server)?;
+    let (root, elsewhere) = (ctx.site.root(), ctx.site.outside("elsewhere"));
+    fs::rename(&root, &elsewhere)?;
+    let response = server.get(&ctx.site.page.target());
+    // Back before anything fails, so that the site can be removed.
+    fs::rename(&elsewhere, &root)?;
+    ensure_status_in(&response?, &[200, 404])?;
+    ensure_alive(ctx, &server)
 }
 
 fn well_formed_response(ctx: &TestContext) -> CheckResult {

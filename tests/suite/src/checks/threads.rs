@@ -49,7 +49,7 @@ pub const CHECKS: &[Check] = &[
         id: "threads-are-bounded",
         slow: true,
         crowd: true,
-        must: "run at most 512 threads at once, and serve further clients later",
+        must: "run at most 256 threads at once, and serve further clients later",
         why: "Without a limit, anybody can use up the memory.",
         hint: "Count the running threads, and don't accept while there are too many.",
         weight: 2,
@@ -129,7 +129,7 @@ fn threads_end_with_clients(ctx: &TestContext) -> CheckResult {
 }
 
 fn threads_are_bounded(ctx: &TestContext) -> CheckResult {
-    const MAX_THREADS: usize = 512;
+    const MAX_THREADS: usize = 256;
     let server = ctx.start()?;
     let idle = idle_threads(ctx, &server)?;
     let count = || Ok(thread_count(&server)?.saturating_sub(idle));

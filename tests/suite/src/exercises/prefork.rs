@@ -9,6 +9,7 @@ use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
 use harness::error::{CheckError, CheckResult, ensure};
 use harness::process::{self, Signal};
 use harness::server::Server;
+use harness::starvation::watch_time;
 use harness::tcp;
 use std::net::TcpStream;
 
@@ -158,7 +159,7 @@ fn one_client_per_child(ctx: &TestContext) -> CheckResult {
     let mut fifth = server.connect()?;
     fifth.send(&get("/"));
     // However long this takes, a correct server never responds.
-    let limit = RESPONSE_TIMEOUT / 10;
+    let limit = watch_time(RESPONSE_TIMEOUT / 10);
     ensure_quiet(&mut fifth, &get("/"), limit, ConnectionState::Open)?;
     for client in &mut clients {
         ensure_served(ctx, client)?;

@@ -9,6 +9,7 @@ use harness::client::{ConnectionState, get};
 use harness::context::{RESPONSE_TIMEOUT, TestContext};
 use harness::error::{CheckResult, ensure};
 use harness::server::Server;
+use harness::starvation::watch_time;
 use std::time::Duration;
 
 pub const EXERCISE: Exercise = Exercise {
@@ -97,7 +98,7 @@ fn ensure_pool(server: &Server) -> CheckResult {
 
 /// Fails if the number of threads changes while one could start or end.
 fn ensure_unchanged(server: &Server, before: usize, when: &str) -> CheckResult {
-    let limit = Duration::from_millis(300);
+    let limit = watch_time(Duration::from_millis(300));
     let now = wait_for_threads(server, limit, |count| count != before)?;
     let expected = format!("{before} threads {when}");
     ensure(now == before, expected, now.to_string())
@@ -108,7 +109,7 @@ fn threads_before_clients(ctx: &TestContext) -> CheckResult {
     ensure_pool(&server)?;
     ensure_alive(ctx, &server)?;
     // A pool that is too large looks right while it grows: the most that are ever seen count.
-    let limit = Duration::from_millis(300);
+    let limit = watch_time(Duration::from_millis(300));
     let most = wait_for_threads(&server, limit, |count| count > POOL + OTHERS)?;
     let expected = format!("{POOL} threads for clients, and at most {OTHERS} others");
     ensure(most <= POOL + OTHERS, expected, format!("{most} in all"))
@@ -156,7 +157,7 @@ fn ninth_client_waits(ctx: &TestContext) -> CheckResult {
         client.send(&request);
     }
     // However long this takes, a correct server never responds.
-    let limit = RESPONSE_TIMEOUT / 10;
+    let limit = watch_time(RESPONSE_TIMEOUT / 10);
     ensure_quiet(&mut waiting[0], &request, limit, ConnectionState::Open)?;
     ensure_served(ctx, &mut busy.remove(0))?;
     for client in &mut waiting {

@@ -6,7 +6,10 @@ mod exercises;
 mod faults;
 mod field;
 mod ladder;
+mod packages;
 mod stage_layout;
+mod stages;
+mod steps;
 mod wrappers;
 
 use harness::program::Program;
@@ -37,7 +40,10 @@ fn jobs(
     program: &Program,
     must_pass: impl Fn(&str) -> bool,
 ) -> Vec<Job> {
-    let supported = checks.into_iter().filter(|check| check.is_supported());
+    let is_supported = |check: &&'static Check| {
+        check.is_supported() && (!check.without_root || program.without_root().is_ok())
+    };
+    let supported = checks.into_iter().filter(is_supported);
     supported
         .map(|check| Job {
             check,
