@@ -5,7 +5,7 @@ use crate::response::Response;
 use std::io::{self, Write};
 
 /// Writes a line in one piece, so that the lines of several clients don't mix. If that fails, there
-/// is nobody to report it to.
+/// is nobody to report it to. If standard error is a full pipe that nobody reads, it waits.
 pub fn line(text: &str) {
     let _ = io::stderr().write_all(format!("{text}\n").as_bytes());
 }

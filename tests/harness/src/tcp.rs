@@ -55,9 +55,12 @@ const REQUEST: usize = 56;
 /// Asks the kernel for one socket.
 #[cfg(target_os = "linux")]
 fn find(local: SocketAddr, remote: SocketAddr) -> io::Result<Option<TcpSocket>> {
-    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, netlink, recv, send};
+    use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+    use rustix::net::{netlink, recv, send, socket_with};
     let protocol = Some(netlink::SOCK_DIAG);
-    let netlink = rustix::net::socket(AddressFamily::NETLINK, SocketType::DGRAM, protocol)?;
+    let (family, kind) = (AddressFamily::NETLINK, SocketType::DGRAM);
+    // Without CLOEXEC, a server that another thread starts right now would inherit this socket.
+    let netlink = socket_with(family, kind, SocketFlags::CLOEXEC, protocol)?;
     send(&netlink, &request(local, remote), SendFlags::empty())?;
     let mut response = [0_u8; 1024];
     let (length, _) = recv(&netlink, &mut response, RecvFlags::empty())?;

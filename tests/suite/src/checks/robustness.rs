@@ -10,7 +10,6 @@ use harness::error::{CheckError, CheckResult, FailureKind, ensure};
 use harness::process;
 use harness::response::{Response, ends_with_connection, syntax_error};
 use harness::server::{Server, Start};
-use std::thread;
 use std::time::{Duration, Instant};
 
 pub const CHECKS: &[Check] = &[
@@ -303,10 +302,12 @@ fn client_that_never_reads(ctx: &TestContext) -> CheckResult {
 fn slow_reader_is_cut_off(ctx: &TestContext) -> CheckResult {
     let server = ctx.start_with(Start::with_short_timeout())?;
     let (mut client, request) = request_large_file(ctx, &server)?;
-    // 40 KiB in a second: the next 64 KiB would take longer.
+    // 40,000 bytes in a second, however busy the machine is: the next 64 KiB would take longer.
+    let (start, mut taken) = (Instant::now(), 0);
     let is_cut_off = wait_until(CUTOFF_LIMIT, || {
-        client.read_up_to(4096, TIMEOUT / 20)?;
-        thread::sleep(TIMEOUT / 10);
+        let due = 40 * start.elapsed().as_millis() as usize;
+        let (bytes, _) = client.read_up_to(due - taken, TIMEOUT / 20)?;
+        taken += bytes.len();
         is_cut_off(&client)
     })?;
     ensure_cut_off(&request, is_cut_off, "less than 64 KiB was read")?;

@@ -36,6 +36,7 @@ holds the port any longer.",
     excused: &[
         "silent-clients-do-not-block",
         "sixty-four-clients",
+        "turned-away-at-once",
         "no-zombies",
         "children-are-bounded",
         "child-holds-only-its-socket",
