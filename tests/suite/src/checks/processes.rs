@@ -154,12 +154,15 @@ fn turned_away_at_once(ctx: &TestContext) -> CheckResult {
         "a response, or the end of the connection",
         received,
     )?;
-    if let Some(status) = server.wait_for_exit(Duration::ZERO)? {
+    if let Err(error) = process::limit_processes(server.pid(), limit, ctx.program.user) {
+        // It has exited. A wrapper does so a moment later.
+        let Some(status) = server.wait_for_exit(RESPONSE_TIMEOUT)? else {
+            return Err(error);
+        };
         let (kind, expected) = (FailureKind::Exited, "a server that keeps running");
         let received = format!("the server has exited: {status}");
         return Err(CheckError::of_kind(kind, b"", expected, received));
     }
-    process::limit_processes(server.pid(), limit, ctx.program.user)?;
     drop((silent, client));
     ensure_alive(ctx, &server)
 }
