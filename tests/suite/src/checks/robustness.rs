@@ -63,7 +63,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "slow-reader-is-cut-off",
         slow: true,
-        must: "cut off a client that doesn't take the next 64 KiB within `--timeout`, at most 3 s late",
+        must: "cut off a client that doesn't take the next 64 KiB within `--timeout`, at most 7 s late",
         why: "A client that reads a byte now and then would otherwise hold its connection forever.",
         hint: "The deadline is for the whole chunk. Before each write, see how much time is left.",
         needs: &[PREREQUISITE, "client-that-never-reads"],
@@ -302,9 +302,10 @@ fn client_that_never_reads(ctx: &TestContext) -> CheckResult {
 fn slow_reader_is_cut_off(ctx: &TestContext) -> CheckResult {
     let server = ctx.start_with(Start::with_short_timeout())?;
     let (mut client, request) = request_large_file(ctx, &server)?;
-    // 24,000 bytes in a second, however busy the machine is: 64 KiB would take nearly three.
+    // 24,000 bytes in a second, however busy the machine is: 64 KiB would take nearly three. The first
+    // chunks go to the buffers of the systems, so this takes longer than with a client that stops.
     let (start, mut taken) = (Instant::now(), 0);
-    let is_cut_off = wait_until(CUTOFF_LIMIT, || {
+    let is_cut_off = wait_until(2 * CUTOFF_LIMIT, || {
         let due = 24 * start.elapsed().as_millis() as usize;
         let (bytes, _) = client.read_up_to(due - taken, TIMEOUT / 20)?;
         taken += bytes.len();
