@@ -1,0 +1,222 @@
+//! What an application writes: a head of a few fields, and content (RFC 3875, 6).
+//!
+//! An application says what the content is, never where a message ends: that is up to the server. Look
+//! at what happens when it breaks its word: a client must see that something is missing, and must
+//! never take what is too much for the response to its next request.
+
+use crate::chunked::{self, Encoder};
+use crate::log;
+use crate::request::{self, Request, trim_line_ending, values};
+use crate::response::{Response, ResponseBuilder, Status};
+use std::io::{self, Error, ErrorKind, Read};
+use std::time::{Duration, Instant};
+
+/// The longest head of an application, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+
+/// Fields about one message or one connection, and those that the server sends by itself
+/// (RFC 9110, 7.6.1).
+const SERVER_FIELDS: [&str; 11] = [
+    "connection",
+    "content-length",
+    "date",
+    "keep-alive",
+    "proxy-connection",
+    "server",
+    "status",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// What to do about a request.
+pub enum Answer {
+    Response(Response),
+    /// Respond as if the client had asked for this target.
+    Redirect(String),
+}
+
+/// Reads the head of an answer. `timeout` is for content that nobody wants.
+pub fn read(
+    mut source: Box<dyn Read + Send>,
+    request: &Request,
+    timeout: Duration,
+) -> io::Result<Answer> {
+    let (head, content) = read_head(&mut source)?;
+    let lines = head
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(trim_line_ending);
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+    let fields: Option<Vec<_>> = lines.iter().map(|line| request::field(line)).collect();
+    let fields = fields.ok_or_else(|| invalid("a field of its head is malformed"))?;
+    let value = |name| values(&fields, name).next();
+    let (code, phrase) = match (value("status"), value("location"), value("content-type")) {
+        (None, Some(target), _) if target.starts_with(b"/") && fields.len() == 1 => {
+            let target = String::from_utf8_lossy(target).into_owned();
+            return Ok(Answer::Redirect(target));
+        }
+        (Some(status), ..) => parse_status(status)?,
+        (None, Some(_), _) => (302, "Found".to_string()),
+        (None, None, Some(_)) => (200, "OK".to_string()),
+        _ => return Err(invalid("its head lacks Content-Type")),
+    };
+    let mut builder = ResponseBuilder::new(Status::new(code, "")).phrase(phrase);
+    for (line, (name, value)) in lines.iter().zip(&fields) {
+        if !SERVER_FIELDS.contains(&name.as_str()) {
+            let name = String::from_utf8_lossy(&line[..name.len()]);
+            builder = builder.field(&name, value.as_slice());
+        }
+    }
+    // Neither has content (RFC 9110, 15.3.5 and 15.4.5), so no length is missing.
+    let has_content = !matches!(code, 204 | 304);
+    let output = Output {
+        source,
+        left: content_length(&fields)?,
+        is_unwanted: request.method == "HEAD" || !has_content,
+        has_ended: false,
+        timeout,
+    };
+    let response = if has_content {
+        output.frame(builder, content, request.is_1_0).build()
+    } else {
+        let length = output.left.filter(|_| code != 204);
+        let builder = builder.stream(Vec::new(), output, length);
+        builder.build().without_content()
+    };
+    Ok(Answer::Response(response))
+}
+
+/// Reads a head, and the beginning of the content that came with it.
+fn read_head(source: &mut impl Read) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    let mut head = Vec::new();
+    let mut piece = vec![0; MAX_HEAD];
+    loop {
+        if let Some(end) = end_of_head(&head) {
+            let content = head.split_off(end);
+            return Ok((head, content));
+        }
+        match source.read(&mut piece)? {
+            0 => return Err(invalid("it ended without a head")),
+            _ if head.len() > MAX_HEAD => return Err(invalid("its head is too long")),
+            length => head.extend(&piece[..length]),
+        }
+    }
+}
+
+fn invalid(reason: &str) -> Error {
+    Error::new(ErrorKind::InvalidData, reason)
+}
+
+/// Where the content begins: behind the first empty line. Lines may end in LF alone.
+fn end_of_head(head: &[u8]) -> Option<usize> {
+    let mut start = 0;
+    for line in head.split_inclusive(|byte| *byte == b'\n') {
+        start += line.len();
+        if matches!(line, b"\n" | b"\r\n") {
+            return Some(start);
+        }
+    }
+    None
+}
+
+/// A status code and its reason phrase, which may be missing.
+fn parse_status(text: &[u8]) -> io::Result<(u16, String)> {
+    let text = String::from_utf8_lossy(text);
+    let (code, phrase) = text.split_once(' ').unwrap_or((&text, ""));
+    let is_code = code.len() == 3 && code.bytes().all(|byte| byte.is_ascii_digit());
+    match code.parse() {
+        // 1xx would not be the response yet.
+        Ok(code @ 200..=599) if is_code => Ok((code, phrase.to_string())),
+        _ => Err(invalid("its Status is invalid")),
+    }
+}
+
+fn content_length(fields: &[request::Field]) -> io::Result<Option<u64>> {
+    let lengths: Vec<&[u8]> = values(fields, "content-length").collect();
+    match lengths[..] {
+        [] => Ok(None),
+        [digits] if digits.iter().all(u8::is_ascii_digit) => {
+            let length = String::from_utf8_lossy(digits).parse();
+            length
+                .map(Some)
+                .map_err(|_| invalid("its Content-Length is invalid"))
+        }
+        _ => Err(invalid("its Content-Length is invalid")),
+    }
+}
+
+/// The content that an application writes.
+struct Output {
+    source: Box<dyn Read + Send>,
+    /// How much of what it has promised is missing.
+    left: Option<u64>,
+    /// Whether the client must not get it.
+    is_unwanted: bool,
+    has_ended: bool,
+    timeout: Duration,
+}
+
+impl Output {
+    /// Says where the content ends: after its length, after the last chunk, or, for HTTP/1.0, at the
+    /// end of the connection (RFC 9112, 6.3).
+    fn frame(
+        mut self,
+        builder: ResponseBuilder,
+        content: Vec<u8>,
+        is_1_0: bool,
+    ) -> ResponseBuilder {
+        let length = self.left;
+        let content = self.keep(content);
+        if length.is_some() || is_1_0 {
+            return builder.stream(content, self, length);
+        }
+        let chunk = if content.is_empty() {
+            content
+        } else {
+            chunked::encode(&content)
+        };
+        let builder = builder.field("Transfer-Encoding", "chunked");
+        builder.stream(chunk, Encoder::new(self), None)
+    }
+
+    /// Counts content. What is more than was promised is cut.
+    fn keep(&mut self, mut content: Vec<u8>) -> Vec<u8> {
+        if let Some(left) = &mut self.left {
+            let extra = (content.len() as u64).saturating_sub(*left);
+            content.truncate(content.len() - extra as usize);
+            *left -= content.len() as u64;
+            if extra > 0 && !self.is_unwanted {
+                log::line("an application wrote more than its Content-Length: the rest was cut");
+            }
+        }
+        content
+    }
+}
+
+impl Read for Output {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.source.read(buffer).inspect_err(|error| {
+            self.has_ended = true;
+            log::line(&format!(
+                "an application did not complete its response: {error}"
+            ));
+        })?;
+        self.has_ended = length == 0 && !buffer.is_empty();
+        Ok(self.keep(buffer[..length].to_vec()).len())
+    }
+}
+
+impl Drop for Output {
+    /// An application that has kept its word may write to its end, even if nobody gets that.
+    fn drop(&mut self) {
+        let deadline = Instant::now() + self.timeout;
+        let mut piece = vec![0; MAX_HEAD];
+        while (self.is_unwanted || self.left == Some(0))
+            && !self.has_ended
+            && Instant::now() < deadline
+        {
+            let _ = self.read(&mut piece);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! CGI: a program for each request (RFC 3875). Its environment says what is asked for, its standard
+//! input is the content, and its standard output is the response.
+//!
+//! Any program in any language will do, and none of them can be trusted. Look at what it gets of the
+//! server: three descriptors, and nothing else. And look at how it ends, whatever it does.
+
+use crate::client::Client;
+use crate::error_log::ErrorLog;
+use crate::variables::Variables;
+use rustix::process::{Pid, Signal, kill_process_group};
+use std::ffi::OsString;
+use std::io::{self, Error, Read};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::SpooledTempFile;
+
+/// How long to wait between two looks at whether a program has exited.
+const EXIT_TICK: Duration = Duration::from_millis(2);
+
+/// A program that runs for a request. To read from it is to read its standard output.
+pub struct Program {
+    child: Child,
+    output: ChildStdout,
+    /// `None` when it has been closed.
+    errors: Option<ChildStderr>,
+    log: ErrorLog,
+    client: Client,
+    timeout: Duration,
+    has_ended: bool,
+}
+
+/// Starts a program. `timeout` is how long it may stay silent.
+pub fn start(
+    path: &Path,
+    environment: Vec<(OsString, OsString)>,
+    variables: Variables,
+    content: SpooledTempFile,
+    client: Client,
+    timeout: Duration,
+) -> io::Result<Program> {
+    let variables = variables.into_iter();
+    let variables = variables.map(|(name, value)| (name, OsString::from_vec(value)));
+    let mut child = Command::new(path)
+        .env_clear()
+        .envs(environment)
+        .envs(variables)
+        .current_dir(path.parent().unwrap_or(Path::new("/")))
+        // A file, not a pipe: so it doesn't matter how much of it the program reads, and when.
+        .stdin(content.into_file()?)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        // With its own group, whatever it starts can be ended together with it.
+        .process_group(0)
+        .spawn()?;
+    let (output, errors) = child
+        .stdout
+        .take()
+        .zip(child.stderr.take())
+        .ok_or(io::ErrorKind::Other)?;
+    Ok(Program {
+        child,
+        output,
+        errors: Some(errors),
+        log: ErrorLog::new(path.file_name().unwrap_or_default().to_string_lossy()),
+        client,
+        timeout,
+        has_ended: false,
+    })
+}
+
+impl Read for Program {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let deadline = Instant::now() + self.timeout;
+        while !self.has_ended && !buffer.is_empty() {
+            let output = self.output.as_fd();
+            let fds = [Some(output), self.errors.as_ref().map(AsFd::as_fd)];
+            let ready = self.client.wait(&fds, deadline)?;
+            if ready[1] {
+                self.log.copy_from(&mut self.errors);
+            }
+            if ready[0] {
+                match self.output.read(buffer)? {
+                    0 => self.end()?,
+                    length => return Ok(length),
+                }
+            } else if !ready[1] && self.child.try_wait()?.is_some() {
+                // Some process that it has started holds its standard output open.
+                self.end()?;
+            }
+        }
+        Ok(0)
+    }
+}
+
+impl Program {
+    /// What was written so far is all there is. A program that was killed had more to say.
+    fn end(&mut self) -> io::Result<()> {
+        self.has_ended = true;
+        let status = self.exit_status(Instant::now() + 50 * EXIT_TICK)?;
+        match status.and_then(|status| status.signal()) {
+            Some(signal) => Err(Error::other(format!("ended by signal {signal}"))),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits for its exit until then.
+    fn exit_status(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+        loop {
+            let status = self.child.try_wait()?;
+            if status.is_some() || Instant::now() >= deadline {
+                return Ok(status);
+            }
+            thread::sleep(EXIT_TICK);
+        }
+    }
+}
+
+impl Drop for Program {
+    /// Nothing that was started for a request outlives it, and nothing stays a zombie.
+    fn drop(&mut self) {
+        if !self.has_ended
+            || !matches!(self.exit_status(Instant::now() + self.timeout), Ok(Some(_)))
+        {
+            kill_group(&self.child);
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// Ends a process with all that belongs to its group.
+pub fn kill_group(child: &Child) {
+    if let Some(group) = Pid::from_raw(child.id() as i32) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}

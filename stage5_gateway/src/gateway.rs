@@ -1,0 +1,168 @@
+//! The gateway: which program or application answers a request, and what becomes of its answer.
+//!
+//! CGI and FastCGI differ in how bytes travel, not in what they say. Look at where a path is split:
+//! what comes before belongs to the server and names the application, and what follows is for the
+//! application alone.
+
+use crate::answer::{self, Answer};
+use crate::client::Client;
+use crate::mount::{Application, Mount, is_executable};
+use crate::options::Options;
+use crate::request::{self, Request};
+use crate::response::{Response, Status};
+use crate::variables::variables;
+use crate::{cgi, fastcgi, handler, log};
+use std::io::{ErrorKind, Read};
+use std::mem;
+use std::path::{Path, PathBuf};
+use tempfile::SpooledTempFile;
+
+/// How many local redirects are followed for one request.
+const MAX_REDIRECTS: usize = 10;
+
+/// The two halves of a path.
+pub struct Script {
+    /// What names the application.
+    pub name: String,
+    /// The rest, which is up to the application.
+    pub info: String,
+    pub file: PathBuf,
+}
+
+/// The response of the application that is mounted at the path of a request.
+pub fn respond(
+    request: &Request,
+    mut content: SpooledTempFile,
+    client: &Client,
+    options: &Options,
+) -> Response {
+    let mut request = request.clone();
+    for _ in 0..=MAX_REDIRECTS {
+        let Some(mount) = options.gateway.find(&request.path) else {
+            return handler::respond(&request, &options.root);
+        };
+        let content = mem::replace(&mut content, SpooledTempFile::new(0));
+        request = match ask(mount, &request, content, client, options) {
+            Ok(Answer::Response(response)) => return response,
+            Ok(Answer::Redirect(target)) => match redirected(&request, &target) {
+                Ok(request) => request,
+                Err(_) => break,
+            },
+            Err(status) => return handler::error(status, &options.root),
+        };
+    }
+    log::line(&format!(
+        "{}: too many or invalid redirects",
+        request.path.escape_debug()
+    ));
+    handler::error(Status::BAD_GATEWAY, &options.root)
+}
+
+/// Sends a request to an application, and reads the head of its answer.
+fn ask(
+    mount: &Mount,
+    request: &Request,
+    content: SpooledTempFile,
+    client: &Client,
+    options: &Options,
+) -> Result<Answer, Status> {
+    let script = find_script(mount, &request.path, &options.root)?;
+    let variables = variables(request, &script, client, options);
+    let timeout = options.gateway.app_timeout();
+    let source: Result<Box<dyn Read + Send>, _> = match &mount.application {
+        Application::Program(_) => {
+            let environment = options.gateway.environment();
+            cgi::start(
+                &script.file,
+                environment,
+                variables,
+                content,
+                client.clone(),
+                timeout,
+            )
+            .map(|program| Box::new(program) as _)
+        }
+        application => fastcgi::ask(application, &variables, content, client.clone(), timeout)
+            .map(|exchange| Box::new(exchange) as _),
+    };
+    let answer = source.and_then(|source| answer::read(source, request, timeout));
+    answer.map_err(|error| {
+        log::line(&format!("{}/: {error}", mount.prefix));
+        match error.kind() {
+            ErrorKind::TimedOut => Status::GATEWAY_TIMEOUT,
+            ErrorKind::ResourceBusy => Status::SERVICE_UNAVAILABLE,
+            _ => Status::BAD_GATEWAY,
+        }
+    })
+}
+
+/// Splits a path into what names the application, and what is left for it.
+fn find_script(mount: &Mount, path: &str, root: &Path) -> Result<Script, Status> {
+    if path.split('/').any(|segment| segment == "..") {
+        return Err(Status::NOT_FOUND);
+    }
+    let rest = &path[mount.prefix.len()..];
+    let mut name = mount.prefix.clone();
+    let file = match &mount.application {
+        Application::Program(folder) if folder.is_dir() => {
+            let segment = rest.split('/').nth(1).unwrap_or("");
+            name = format!("{name}/{segment}");
+            let file = folder.join(segment).canonicalize();
+            let file = file.map_err(|_| Status::NOT_FOUND)?;
+            // A link may lead anywhere. To run a file is more than to read it.
+            if !file.starts_with(folder) || !file.is_file() {
+                return Err(Status::NOT_FOUND);
+            }
+            if !is_executable(&file) {
+                return Err(Status::FORBIDDEN);
+            }
+            file
+        }
+        Application::Program(file) => file.clone(),
+        _ => match php_script(path, &mount.prefix, root) {
+            Some((script, file)) => {
+                name = script;
+                file
+            }
+            None => root.join(path.trim_start_matches('/')),
+        },
+    };
+    let info = path.get(name.len()..).unwrap_or("").to_string();
+    Ok(Script { name, info, file })
+}
+
+/// PHP runs files of the document root: the first one on the path, or the index of a folder.
+fn php_script(path: &str, prefix: &str, root: &Path) -> Option<(String, PathBuf)> {
+    let indexed = format!("{path}index.php");
+    let whole = if path.ends_with('/') { &indexed } else { path };
+    let ends = whole
+        .match_indices(".php")
+        .map(|(start, text)| start + text.len());
+    let mut names = ends.map(|end| &whole[..end]).filter(|name| {
+        name.len() > prefix.len() && matches!(whole.as_bytes().get(name.len()), None | Some(b'/'))
+    });
+    names.find_map(|name| {
+        let file = root
+            .join(name.trim_start_matches('/'))
+            .canonicalize()
+            .ok()?;
+        (file.starts_with(root) && file.is_file()).then(|| (name.to_string(), file))
+    })
+}
+
+/// The request for another path on this server: without content, as a client would send it
+/// (RFC 3875, 6.2.2).
+fn redirected(request: &Request, target: &str) -> Result<Request, Status> {
+    let method = if request.method == "HEAD" {
+        "HEAD"
+    } else {
+        "GET"
+    };
+    let line = format!("{method} {target} HTTP/1.1\r\nHost:\r\n\r\n");
+    let mut next = request::parse(line.as_bytes())?;
+    next.is_1_0 = request.is_1_0;
+    next.fields.clone_from(&request.fields);
+    next.fields
+        .retain(|(name, _)| !name.starts_with("content-"));
+    Ok(next)
+}
