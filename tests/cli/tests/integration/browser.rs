@@ -62,7 +62,7 @@ fn site_works_in_chromium() {
 }
 
 /// A copy of `html/`, with a private file.
-fn site() -> Site {
+pub fn site() -> Site {
     let site = Site::new(fastrand::Rng::with_seed(0), None).unwrap();
     let html = workspace::root().join("html");
     for entry in WalkDir::new(&html) {

@@ -10,6 +10,7 @@ mod measure;
 mod packages;
 mod report_formats;
 mod steps;
+mod uploads;
 
 use harness::workspace::{self, STAGES};
 use lab::report::Report;

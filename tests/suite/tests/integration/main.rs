@@ -2,11 +2,13 @@
 //! shape. With `LAB_CI=1` the tests that take minutes run too.
 
 mod cleanup;
+mod descriptors;
 mod exercises;
 mod faults;
 mod field;
 mod ladder;
 mod packages;
+mod races;
 mod stage_layout;
 mod stages;
 mod steps;

@@ -3,7 +3,7 @@
 
 use harness::cleanup::ProcessGroup;
 use harness::workspace;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::symlink;
@@ -16,14 +16,14 @@ use tempfile::TempDir;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A running stage. It ends with this value.
-struct Stage {
-    child: Child,
+pub struct Stage {
+    pub child: Child,
     address: String,
     _group: ProcessGroup,
 }
 
 /// Starts a stage with these options. Nobody reads its standard error.
-fn start(binary: &Path, folder: &Path, options: &[&str]) -> Stage {
+pub fn start(binary: &Path, folder: &Path, options: &[&str]) -> Stage {
     let mut command = Command::new(binary);
     command.args(["--listen", "127.0.0.1:0"]).args(options);
     command.current_dir(folder);
@@ -53,9 +53,10 @@ fn exchange(stage: &Stage, request: &[u8]) -> std::io::Result<String> {
 }
 
 /// The status code and the content of the response to a GET request.
-fn get(stage: &Stage, path: &str) -> (u16, String) {
+pub fn get(stage: &Stage, path: &str) -> (u16, String) {
     let request = format!("GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n");
-    let response = exchange(stage, request.as_bytes()).unwrap();
+    let response = exchange(stage, request.as_bytes());
+    let response = response.unwrap_or_else(|error| panic!("no response to {path}: {error}"));
     let (head, content) = response.split_once("\r\n\r\n").unwrap_or_default();
     let code = head.split(' ').nth(1).unwrap_or_default();
     (code.parse().unwrap_or(0), content.to_string())
@@ -72,7 +73,7 @@ fn two_sites() -> TempDir {
     folder
 }
 
-fn stages() -> Vec<PathBuf> {
+pub fn stages() -> Vec<PathBuf> {
     workspace::build_stages().unwrap()
 }
 
@@ -128,6 +129,21 @@ fn removed_root_is_not_found() {
         assert_eq!(get(&stage, "/page.txt").0, 404, "{}", binary.display());
         fs::rename(folder.path().join("two"), folder.path().join("one")).unwrap();
         assert!([200, 404].contains(&get(&stage, "/page.txt").0));
+    }
+}
+
+#[test]
+#[cfg_attr(not(target_os = "linux"), ignore = "needs /sys")]
+fn file_that_opens_but_cannot_be_read_is_an_error() {
+    // Everybody may read the speed of a network device, but the loopback device has none.
+    let device = Path::new("/sys/devices/virtual/net/lo");
+    let mut speed = File::open(device.join("speed")).unwrap();
+    assert!(speed.read(&mut [0]).is_err());
+    let mtu = fs::read_to_string(device.join("mtu")).unwrap();
+    for binary in stages() {
+        let stage = start(&binary, device, &["--root", "."]);
+        assert_eq!(get(&stage, "/speed").0, 500, "{}", binary.display());
+        assert_eq!(get(&stage, "/mtu"), (200, mtu.clone()));
     }
 }
 
