@@ -60,7 +60,11 @@ pub struct Request {
 impl Request {
     /// Whether all of the content has been read.
     pub fn is_complete(&self) -> bool {
-        self.content_length.unwrap_or(0) == self.content.len() as u64
+        match self.content_length {
+            Some(length) => length == self.content.len() as u64,
+            // Other methods may have content whose length the client didn't say.
+            None => matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS"),
+        }
     }
 }
 
@@ -253,6 +257,22 @@ mod tests {
             media_type: "text/plain".to_string(),
         };
         assert_eq!(parse(head), Ok(request));
+    }
+
+    #[test]
+    fn request_without_a_length_may_have_content() {
+        let is_complete = |method: &str, fields: &str| {
+            let head = format!("{method} / HTTP/1.1\r\nHost: lab\r\n{fields}\r\n");
+            parse(head.as_bytes()).unwrap().is_complete()
+        };
+        for method in ["GET", "HEAD", "OPTIONS"] {
+            assert!(is_complete(method, ""), "{method}");
+            assert!(!is_complete(method, "Content-Length: 1\r\n"), "{method}");
+        }
+        for method in ["POST", "PUT", "BREW"] {
+            assert!(!is_complete(method, ""), "{method}");
+            assert!(is_complete(method, "Content-Length: 0\r\n"), "{method}");
+        }
     }
 
     #[test]
