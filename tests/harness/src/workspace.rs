@@ -19,7 +19,7 @@ pub struct Stage {
 }
 
 /// The stages, in order.
-pub const STAGES: [Stage; 4] = [
+pub const STAGES: [Stage; 5] = [
     Stage {
         number: 1,
         name: "stage1_single",
@@ -43,6 +43,12 @@ pub const STAGES: [Stage; 4] = [
         name: "stage4_builder",
         idea: "a ResponseBuilder, types and permissions",
         port: 9001,
+    },
+    Stage {
+        number: 5,
+        name: "stage5_gateway",
+        idea: "applications behind the server: CGI, FastCGI and WSGI",
+        port: 8001,
     },
 ];
 

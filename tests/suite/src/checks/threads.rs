@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// What the checks of threads have in common, for `..FROM_STAGE_3`.
 const FROM_STAGE_3: Check = Check {
-    stages: 3..=4,
+    stages: 3..=5,
     needs: &[PREREQUISITE, "thread-per-connection"],
     linux_only: true,
     ..DEFAULTS
