@@ -5,7 +5,6 @@
 //! has a solution of each, as a diff against its stage.
 
 mod folder_listing;
-mod gateway;
 mod keep_alive;
 mod not_modified;
 mod prefork;
@@ -51,7 +50,6 @@ pub fn all() -> impl Iterator<Item = &'static Exercise> {
         &not_modified::EXERCISE,
         &ranges::EXERCISE,
         &keep_alive::EXERCISE,
-        &gateway::EXERCISE,
     ]
     .into_iter()
 }
