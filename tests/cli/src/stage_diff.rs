@@ -42,7 +42,10 @@ impl Version {
         let stage = stages.find(|stage| stage.number.to_string() == number);
         stage.map(Version::Stage).ok_or_else(|| {
             let ids = STEPS.map(|step| step.id).join(", ");
-            format!("it must be a stage, 1 to 4, or a step: {ids}")
+            format!(
+                "it must be a stage, 1 to {}, or a step: {ids}",
+                STAGES.len()
+            )
         })
     }
 
@@ -165,7 +168,8 @@ impl StageDiff {
     /// Reads each pair of neighboring stages. With `mine`, only those that the student started.
     pub fn read_neighbors(mine: bool) -> Result<Vec<StageDiff>, String> {
         let exists = |to: &u8| !mine || workspace::folder(stage(*to), true).is_dir();
-        let stages: Vec<u8> = (2..=4).filter(exists).collect();
+        let stages = STAGES.iter().skip(1).map(|stage| stage.number);
+        let stages: Vec<u8> = stages.filter(exists).collect();
         if stages.is_empty() {
             return Err("You have no stage of your own yet. Create one: cargo lab start 2".into());
         }

@@ -28,7 +28,7 @@ pub struct Config {
     pub verbose: bool,
 
     /// The stage to imitate.
-    #[arg(long, value_name = "N", default_value = "4", value_parser = value_parser!(u8).range(1..=4))]
+    #[arg(long, value_name = "N", default_value = "4", value_parser = value_parser!(u8).range(1..=i64::from(crate::LAST_STAGE)))]
     pub stage: u8,
 
     /// The fault to have.

@@ -1,6 +1,7 @@
 //! A web server with one fault at a time, to test the suite with.
 //!
-//! It imitates any of the four stages but shares no code with them. Without a fault it passes
+//! It imitates stages 1 to 4 but shares no code with them. (The faults of stage 5 are changes of the
+//! stage itself.) Without a fault it passes
 //! every check of the stage. With a fault it fails exactly the checks that [`faults::TABLE`]
 //! lists. This shows that every check can fail, and that it fails only for what it is about.
 //!
@@ -44,6 +45,9 @@ use status::Status;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use std::sync::Arc;
+
+/// The last stage that it imitates.
+pub const LAST_STAGE: u8 = 4;
 
 /// Runs the server with a command line, which starts with the program's name.
 pub fn run(command_line: Vec<OsString>) -> ExitCode {

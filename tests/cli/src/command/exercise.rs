@@ -7,7 +7,7 @@ use crate::{format, program, single_checks};
 use clap::Args;
 use harness::program::Program;
 use harness::style::{BOLD, CYAN, DIM, GREEN, RED, paint};
-use harness::workspace::{self, STAGES};
+use harness::workspace::{self, STAGES, Stage};
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,7 +91,8 @@ fn is_started(exercise: &Exercise) -> bool {
 
 /// Lists all exercises, by stage.
 fn list() {
-    for stage in &STAGES {
+    let has_exercise = |stage: &&Stage| exercises::all().any(|it| it.stage == stage.number);
+    for stage in STAGES.iter().filter(has_exercise) {
         let heading = format!("Stage {}: {}", stage.number, stage.idea);
         anstream::println!("{}", paint(BOLD, heading));
         for exercise in exercises::all().filter(|exercise| exercise.stage == stage.number) {
@@ -140,7 +141,7 @@ pub fn own_package(exercise: &Exercise) -> Result<String, String> {
 }
 
 /// Runs the checks of the exercise, and those of its stage that must still pass.
-fn check(exercise: &Exercise, details: Details, program: &Program, seed: u64) -> ExitCode {
+pub fn check(exercise: &Exercise, details: Details, program: &Program, seed: u64) -> ExitCode {
     let grade = |checks: Vec<&'static Check>| {
         let name = program.path.display().to_string();
         let grading = Grading::new(checks, exercise.stage, name, seed, details);

@@ -6,7 +6,7 @@ use faulty::faults::{Fault, TABLE};
 use harness::program::Program;
 use harness::style::{BOLD, CYAN, DIM, RED, paint};
 use harness::text::truncate;
-use harness::workspace::{self, STAGES};
+use harness::workspace;
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
@@ -31,8 +31,8 @@ pub struct Options {
     #[arg(requires = "fault", conflicts_with = "serve")]
     check: Option<String>,
 
-    /// Show each fault of the article behind that lesson, with a check that detects it.
-    #[arg(long, value_name = "N", value_parser = super::stage_number(), conflicts_with = "fault")]
+    /// Show each fault of the article behind that lesson, 1 to 4, with a check that detects it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(faulty::LAST_STAGE)), conflicts_with = "fault")]
     lesson: Option<u8>,
 
     /// Run the server on its stage's port, so that you can talk to it.
@@ -115,9 +115,9 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
 fn list() {
     let width = TABLE.iter().map(|row| row.fault.name().len()).max();
     let width = width.unwrap_or(0);
-    for stage in &STAGES {
-        anstream::println!("{}", paint(BOLD, format!("Stage {}", stage.number)));
-        for row in TABLE.iter().filter(|row| row.stage == stage.number) {
+    for stage in 1..=faulty::LAST_STAGE {
+        anstream::println!("{}", paint(BOLD, format!("Stage {stage}")));
+        for row in TABLE.iter().filter(|row| row.stage == stage) {
             let name = paint(CYAN, format!("{:width$}", row.fault.name()));
             anstream::println!("  {name}  {}", row.description);
         }
@@ -247,7 +247,7 @@ mod tests {
 
     #[test]
     fn check_of_lesson_detects_its_fault() {
-        for lesson in 1..=4 {
+        for lesson in 1..=faulty::LAST_STAGE {
             for (fault, id) in faults_of_lesson(lesson) {
                 let row = fault.row();
                 assert_eq!(row.fault, *fault);

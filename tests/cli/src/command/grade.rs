@@ -27,7 +27,7 @@ use suite::run;
 
 #[derive(Args)]
 pub struct Options {
-    /// The stage, 1 to 4.
+    /// The stage, 1 to 5.
     #[arg(value_parser = super::stage_number())]
     stage: u8,
 

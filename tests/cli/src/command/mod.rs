@@ -17,6 +17,7 @@ use crate::report::Status;
 use clap::builder::RangedI64ValueParser;
 use clap::{Parser, Subcommand};
 use harness::style::{RED, paint};
+use harness::workspace::STAGES;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use suite::exercises::{self, Exercise};
@@ -24,6 +25,9 @@ use suite::exercises::{self, Exercise};
 /// The exit code if the command can't do its work, or the harness breaks. It says nothing about
 /// the server.
 const EXIT_ERROR: u8 = 3;
+
+/// The number of the last stage.
+const LAST_STAGE: u8 = STAGES.len() as u8;
 
 /// Learn how a web server works: run one, break it, read what changes, and write the next one.
 ///
@@ -39,7 +43,7 @@ pub struct Options {
 enum Command {
     /// Build a stage and run it until Ctrl-C.
     Run {
-        /// The stage, 1 to 4, or an exercise that you have started.
+        /// The stage, 1 to 5, or an exercise that you have started. Stage 5 gets sample applications.
         #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| selection(text, 1))]
         selection: Selection,
         /// Run the lab's own stage, even if you have a my_stageN.
@@ -55,17 +59,17 @@ enum Command {
     Diff(diff::Options),
     /// Copy stage N-1 to my_stageN, to turn it into stage N, or copy a stage to solve an exercise.
     Start {
-        /// The stage to write, 2 to 4, or an exercise.
+        /// The stage to write, 2 to 5, or an exercise.
         #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| selection(text, 2))]
         selection: Selection,
     },
     /// List the exercises, or show the task of one and check your solution.
     Exercise(exercise::Options),
-    /// Grade a stage again after each save.
+    /// Grade a stage, a step to stage 4, or an exercise again after each save.
     Watch {
-        /// The stage, 1 to 4.
-        #[arg(value_parser = stage_number())]
-        stage: u8,
+        /// The stage, 1 to 5, a step, 4a to 4d, or an exercise that you have started.
+        #[arg(value_name = "STAGE|STEP|EXERCISE", value_parser = watch::Target::parse)]
+        target: watch::Target,
         /// Watch the lab's own stage, even if you have a my_stageN.
         #[arg(long)]
         original: bool,
@@ -85,8 +89,9 @@ enum Command {
     Steps(steps::Options),
     /// Measure how fast the stages are, next to other servers, and plot the results.
     ///
-    /// Without a command, it builds the stages in release mode and starts them and each of nginx,
-    /// lighttpd, busybox httpd and python3 that is installed. 1, 8, 64 and 256 clients request the
+    /// Without a command, it builds stages 1 to 4 in release mode and starts them and each of nginx,
+    /// lighttpd, busybox httpd and python3 that is installed. (Stage 5 serves files as stage 4 does;
+    /// name it to measure it.) 1, 8, 64 and 256 clients request the
     /// same page of 4 KiB, in interleaved rounds. Then it measures memory. It shows a table, and
     /// writes speed.json, throughput.svg, memory.svg, and the waterfall of the stages.
     ///
@@ -108,14 +113,14 @@ enum Selection {
 /// Parses the number of a stage, from `first` on, or the name of an exercise.
 fn selection(text: &str, first: u8) -> Result<Selection, String> {
     match text.parse::<u8>() {
-        Ok(number) if (first..=4).contains(&number) => Ok(Selection::Stage(number)),
-        Ok(number) => Err(format!("{number} is not in {first}..=4")),
+        Ok(number) if (first..=LAST_STAGE).contains(&number) => Ok(Selection::Stage(number)),
+        Ok(number) => Err(format!("{number} is not in {first}..={LAST_STAGE}")),
         Err(_) => exercises::named(text).map(Selection::Exercise),
     }
 }
 
 fn stage_number() -> RangedI64ValueParser<u8> {
-    clap::value_parser!(u8).range(1..=4)
+    clap::value_parser!(u8).range(1..=i64::from(LAST_STAGE))
 }
 
 /// The exit code of a grading: 0 only if all checks passed.
@@ -140,7 +145,7 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Diff(options)) => diff::run(&options),
         Some(Command::Start { selection }) => start::run(selection),
         Some(Command::Exercise(options)) => exercise::run(&options),
-        Some(Command::Watch { stage, original }) => watch::run(stage, original),
+        Some(Command::Watch { target, original }) => watch::run(target, original),
         Some(Command::Fault(options)) => fault::run(&options),
         Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),
         Some(Command::Soak(options)) => soak::run(&options),

@@ -11,18 +11,18 @@ type Scores = BTreeMap<String, Score>;
 /// Shows the stages with their scores, and what to do next.
 pub fn run() -> ExitCode {
     let scores = scores::load();
-    let title = paint(BOLD, "HTTP Lab: one web server in four stages");
+    let title = paint(BOLD, "HTTP Lab: one web server in five stages");
     anstream::println!("{title}\n");
     for stage in &STAGES {
         let (number, name, score) = (stage.number, stage.name, score(&scores, stage.name));
         let (idea, port) = (stage.idea, stage.port);
-        anstream::println!("{number}  {name:20} {idea:41} port {port}  {score}");
+        anstream::println!("{number}  {name:20} {idea:53} port {port}  {score}");
         if is_started(stage) {
             let own = workspace::own_name(number);
             let score = self::score(&scores, &own);
             let own = paint(CYAN, format!("{own:20}"));
             let text = format!("yours, to become stage {number}");
-            anstream::println!("   {own} {text:41}            {score}");
+            anstream::println!("   {own} {text:53}            {score}");
         }
     }
     anstream::println!("\n{} {}", paint(BOLD, "Next:"), next_step(&scores));
@@ -71,7 +71,7 @@ fn next_step(scores: &Scores) -> String {
             command("cargo lab run 1"),
             command("cargo lab grade 1"),
         )
-    } else if next <= 4 {
+    } else if usize::from(next) <= STAGES.len() {
         format!(
             "read lesson {next} in LESSONS.md, then write stage {next} yourself: {}",
             command(&format!("cargo lab start {next}")),

@@ -30,7 +30,7 @@ const TESTS_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
 #[derive(Args)]
 pub struct Options {
-    /// Run only the suite of this stage, 1 to 4.
+    /// Run only the suite of this stage, 1 to 5.
     #[arg(value_parser = super::stage_number())]
     stage: Option<u8>,
 
@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, value_parser = clap::value_parser!(u16).range(0..=256))]
     busy: Option<u16>,
 
-    /// Then run every check against every fault, and all exercises, once.
+    /// Then run every check against every fault, stage 5's own too, and all exercises, once.
     #[arg(long)]
     all: bool,
 
@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         tasks.extend(servers.iter().map(|server| Task::Suite(run, server)));
     }
     if options.all {
-        tasks.extend(["faults", "exercises"].map(Task::Tests));
+        tasks.extend(["faults", "exercises", "gateway"].map(Task::Tests));
     }
     let path = path().map_err(|error| format!("Cannot create the target folder: {error}"))?;
     if options.restart {
@@ -122,7 +122,7 @@ fn path() -> io::Result<PathBuf> {
     Ok(target.join("soak.jsonl"))
 }
 
-/// The stages, and for each of them the server without a fault.
+/// The stages, and for each of them the server without a fault, if it imitates that stage.
 fn servers(only: Option<u8>) -> Result<Vec<Server>, String> {
     let faulty = program::build("faulty")?;
     let mut servers = Vec::new();
@@ -131,13 +131,14 @@ fn servers(only: Option<u8>) -> Result<Vec<Server>, String> {
         if only.is_some_and(|only| only != number) {
             continue;
         }
-        let mut server = faulty.clone();
-        server.arguments = vec!["--stage".into(), number.to_string().into()];
-        let without_fault = format!("stage {number} of the server without a fault");
-        let programs = [
-            (stage.name.to_string(), program::build(stage.name)?),
-            (without_fault, server),
-        ];
+        let mut programs = vec![(stage.name.to_string(), program::build(stage.name)?)];
+        if number <= faulty::LAST_STAGE {
+            let mut server = faulty.clone();
+            server.arguments = vec!["--stage".into(), number.to_string().into()];
+            let without_fault = format!("stage {number} of the server without a fault");
+            programs.push((without_fault, server));
+        }
+        let programs = programs.into_iter();
         servers.extend(programs.map(|(name, program)| Server {
             name,
             stage: number,

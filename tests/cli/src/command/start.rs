@@ -6,9 +6,33 @@ use harness::style::{BOLD, CYAN, GREEN, paint};
 use harness::workspace::{self, Stage, stage};
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use suite::exercises::Exercise;
 use suite::steps::STEPS;
+
+/// The files that stage 5 adds, in the order in which to write them, and what they are for.
+const GATEWAY_FILES: [(&str, &str); 7] = [
+    ("mount.rs", "which application answers below which prefix"),
+    (
+        "content.rs, chunked.rs",
+        "content of any length, also in chunks",
+    ),
+    (
+        "gateway.rs, variables.rs",
+        "what an application learns about a request",
+    ),
+    (
+        "cgi.rs, answer.rs, error_log.rs, client.rs",
+        "a program for each request, and its response",
+    ),
+    ("fastcgi.rs", "an application that keeps running"),
+    (
+        "worker.rs, supervisor.rs",
+        "workers, which are started, replaced and ended",
+    ),
+    ("wsgi.py", "the same for a function in Python"),
+];
 
 /// Creates `my_stageN`, or the package of an exercise. It overwrites nothing.
 pub fn run(selection: Selection) -> Result<ExitCode, String> {
@@ -38,8 +62,10 @@ fn start_stage(number: u8) -> Result<(), String> {
         paint(CYAN, format!("cargo lab watch {number}")),
         paint(CYAN, format!("cargo lab diff {} {number}", number - 1)),
     );
-    if number == 4 {
-        print_steps();
+    match number {
+        4 => print_steps(),
+        5 => print_modules(),
+        _ => {}
     }
     Ok(())
 }
@@ -52,6 +78,14 @@ fn print_steps() {
         let diff = paint(CYAN, format!("cargo lab diff {before} {}", step.id));
         anstream::println!("   {}  {:60}  {diff}", paint(BOLD, step.id), step.title);
         before = step.id;
+    }
+}
+
+/// What stage 5 adds, in the order in which to write it.
+fn print_modules() {
+    anstream::println!("\nThese files are new. Take them in this order:");
+    for (files, text) in GATEWAY_FILES {
+        anstream::println!("   {}  {text}", paint(BOLD, format!("{files:42}")));
     }
 }
 
@@ -91,6 +125,9 @@ fn create(name: &str, from: &Stage, to: &Stage) -> Result<(), String> {
             let copy = scratch.join("src").join(entry.file_name());
             fs::copy(entry.path(), copy)?;
         }
+        if (from.number, to.number) == (3, 4) {
+            add_media_types(&scratch.join("src"), to)?;
+        }
         let options = scratch.join("src/options.rs");
         let (old, new) = (format!(":{}\"", from.port), format!(":{}\"", to.port));
         fs::write(&options, fs::read_to_string(&options)?.replace(&old, &new))?;
@@ -100,4 +137,17 @@ fn create(name: &str, from: &Stage, to: &Stage) -> Result<(), String> {
         fs::rename(&scratch, &folder)
     };
     create().map_err(|error| format!("Cannot create {name}/: {error}"))
+}
+
+/// Adds the table of media types to a copy of stage 3: nobody learns from typing it.
+fn add_media_types(sources: &Path, stage: &Stage) -> io::Result<()> {
+    let table = workspace::folder(stage, false).join("src/mime.rs");
+    fs::copy(table, sources.join("mime.rs"))?;
+    let main = sources.join("main.rs");
+    let module =
+        "mod log;\n// Remove the next line when you use it.\n#[allow(dead_code)]\nmod mime;\n";
+    fs::write(
+        &main,
+        fs::read_to_string(&main)?.replacen("mod log;\n", module, 1),
+    )
 }

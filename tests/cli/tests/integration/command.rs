@@ -305,14 +305,17 @@ fn error_names_what_is_wrong() {
     let exercises = "The exercises are: query-parameters,";
     let no_keepalive = format!("no exercise `keepalive`. {exercises}");
     for (code, arguments, expected) in [
-        (2, "grade 5", "1..=4"),
-        (2, "start 1", "2..=4"),
-        (2, "start 5", "2..=4"),
-        (2, "run 0", "1..=4"),
+        (2, "grade 6", "1..=5"),
+        (2, "start 1", "2..=5"),
+        (2, "start 6", "2..=5"),
+        (2, "run 0", "1..=5"),
+        (2, "watch 4e", "exercise `4e`"),
+        (2, "fault --lesson 5", "1..=4"),
         (2, "start keepalive", &no_keepalive),
         (2, "exercise 1", exercises),
         (2, "exercise --list", "EXERCISE"),
         (2, "diff 1", "<TO>"),
+        (2, "diff 4 6", "1 to 5"),
         (2, "grade 1 --format pdf", "junit"),
         (2, "grade 1 --submissions /nowhere", "--output"),
         (2, "grade 1 --server a --submission b", "be used with"),

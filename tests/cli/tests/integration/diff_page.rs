@@ -91,7 +91,7 @@ fn page_of_site_shows_stages_as_they_are() {
     changes.sort();
     assert_eq!(shown_changes(&page_of_site), changes);
     ensure_links_work(&page_of_site);
-    let waterfalls = STAGES.iter().map(|stage| stage.number);
+    let waterfalls = measure::default_stages().iter().map(|stage| stage.number);
     let waterfalls = waterfalls.map(|number| format!("waterfall-{number}"));
     let others = ["process", "throughput", "memory"].map(str::to_string);
     for id in waterfalls.chain(others) {

@@ -53,7 +53,7 @@ fn process_run_writes_table_figures_and_picture() {
 #[test]
 fn wrong_usage_is_refused() {
     for (arguments, named) in [
-        (&["5"][..], "1 to 4"),
+        (&["6"][..], "1 to 5"),
         (&["apache"], "nginx"),
         (&["tests"], "package"),
         (&["../x"], "package"),

@@ -1,7 +1,7 @@
 //! What the tables and the pictures of speed show, with the kept figures.
 
 use crate::svg::{RENEW, elements, ensure_kept, kept_figures, number, text_element};
-use harness::workspace::{self, STAGES};
+use harness::workspace;
 use measure::plot::{AMBER, BLUE, GREEN, GREY, LABEL, PINK};
 use measure::speed::peer::PEERS;
 use measure::speed::results::{Failure, FailureKind, Level, Run, SCHEMA, ServerResult};
@@ -14,7 +14,7 @@ const MIB: f64 = 1_048_576.0;
 
 fn run() -> Run {
     let run: Run = kept_figures("speed.json");
-    let names = STAGES.iter().map(|stage| stage.name);
+    let names = measure::default_stages().iter().map(|stage| stage.name);
     let names = names.chain(PEERS.iter().map(|peer| peer.name));
     let has_all = names.eq(run.servers.iter().map(|server| &*server.name));
     let is_usual = run.schema == SCHEMA && run.rounds >= 5 && !run.keep_alive;

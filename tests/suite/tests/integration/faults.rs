@@ -49,7 +49,7 @@ fn selected_checks(row: &Row, seed: u64) -> Vec<&'static Check> {
 
 #[test]
 fn server_without_fault_passes_every_suite() {
-    let all = (1..=4).flat_map(|stage| {
+    let all = (1..=faulty::LAST_STAGE).flat_map(|stage| {
         let checks = checks::of_stage(stage);
         jobs(checks, &program(stage, None), |_| true)
     });
@@ -73,7 +73,9 @@ fn fault_fails_the_checks_of_its_row() {
 
 #[test]
 fn every_check_fails_for_a_fault() {
-    for check in checks::all() {
+    // Those of stage 5 have faults of their own.
+    let imitated = |check: &&Check| *check.stages.start() <= faulty::LAST_STAGE;
+    for check in checks::all().filter(imitated) {
         let detects = |row: &Row| check.stages.contains(&row.stage) && row.fails.contains(check.id);
         let is_used = TABLE.iter().any(detects);
         assert!(is_used, "no fault makes {} fail", check.id);

@@ -6,7 +6,7 @@
 use crate::{ensure_verdicts, faults, jobs};
 use faulty::faults::Fault;
 use harness::program::Program;
-use harness::workspace;
+use harness::workspace::{self, STAGES};
 use suite::checks;
 
 /// A program behind such a script.
@@ -22,10 +22,10 @@ fn wrapped(program: Program) -> Program {
 #[test]
 #[cfg_attr(not(lab_ci), ignore = "takes as long as all suites: LAB_CI=1 runs it")]
 fn stages_pass_behind_a_wrapper() {
-    let stages = workspace::build_stages().unwrap();
-    let all = (1..=4).zip(stages).flat_map(|(number, binary)| {
+    let binaries = workspace::build_stages().unwrap();
+    let all = STAGES.iter().zip(binaries).flat_map(|(stage, binary)| {
         let program = wrapped(Program::new(binary));
-        jobs(checks::of_stage(number), &program, |_| true)
+        jobs(checks::of_stage(stage.number), &program, |_| true)
     });
     ensure_verdicts(all.collect());
 }

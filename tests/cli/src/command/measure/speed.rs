@@ -17,7 +17,7 @@ use std::process::ExitCode;
 #[group(skip)]
 pub struct Options {
     /// Stages by number, packages of this workspace (my_stage2), or nginx, lighttpd, busybox,
-    /// python3 [default: all stages, and those of these four that are installed].
+    /// python3 [default: stages 1 to 4, and those of these four that are installed].
     #[arg(value_name = "SERVER", value_parser = parse_server)]
     servers: Vec<Wanted>,
 
@@ -143,7 +143,7 @@ fn select(named: &[Wanted]) -> Result<Vec<Wanted>, String> {
             .find_map(missing)
             .map_or(Ok(named.to_vec()), Err);
     }
-    let all = STAGES.iter().map(lab_stage);
+    let all = measure::default_stages().iter().map(lab_stage);
     let mut all: Vec<Wanted> = all.chain(PEERS.map(Wanted::Peer)).collect();
     all.retain(|wanted| missing(wanted).map(|message| note(&message)).is_none());
     Ok(all)

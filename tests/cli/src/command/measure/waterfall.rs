@@ -3,7 +3,7 @@
 use crate::progress::bar;
 use harness::program::Program;
 use harness::style::{BOLD, paint};
-use harness::workspace::{STAGES, Stage};
+use harness::workspace::Stage;
 use measure::Machine;
 use measure::waterfall::{self, Run, plot};
 use std::path::Path;
@@ -15,7 +15,7 @@ const TIMEOUT: u32 = 2;
 pub fn measure(output: Option<&Path>) -> Result<ExitCode, String> {
     let (folder, machine) = super::prepare(output)?;
     let mut stages = Vec::new();
-    for stage in &STAGES {
+    for stage in measure::default_stages() {
         stages.push((stage, super::build(stage.name)?));
     }
     let run = run(&stages, machine, &folder)?;
