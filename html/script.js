@@ -14,6 +14,7 @@ const stages = {
   8888: "stage 2, a process for each connection",
   8000: "stage 3, a thread for each connection",
   9001: "stage 4, with the ResponseBuilder",
+  8001: "stage 5, the gateway",
 };
 const served = document.querySelector("[data-served]");
 if (served && stages[location.port]) {

@@ -22,7 +22,7 @@ const PICKS = [
   { name: "An escaped name", target: "/%E4%BD%A0%E5%A5%BD.txt" },
   { name: "A query", target: "/notes.txt?q=wire" },
   { name: "A missing page", target: "/no/such/page" },
-  { name: "A folder", target: "/media", note: "Stage 4 redirects a folder without its slash." },
+  { name: "A folder", target: "/media", note: "From stage 4 on, the server redirects a folder without its slash." },
   { name: "A private file", target: "/diary.txt", note: "Not there? Lesson 4 creates diary.txt and makes it private with chmod 600." },
   { name: "What is allowed", method: "OPTIONS", target: "/MyForm.html" },
   { name: "A form", method: "POST", target: "/MyForm.html", fields: FORM_FIELDS, content: FORM },

@@ -1,17 +1,20 @@
 //! The commands as people use them, in a copy of the workspace.
 
-use crate::{lab, lab_in, run, workspace_copy, write_script};
+use crate::{lab, lab_in, packages_target, run, workspace_copy, write_script};
 use assert_cmd::assert::{Assert, OutputAssertExt};
+use harness::cleanup::ProcessGroup;
 use harness::process::{self, Signal};
 use harness::workspace::{self, STAGES};
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::{contains, starts_with};
 use regex::Regex;
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 use suite::exercises;
@@ -82,31 +85,84 @@ fn student_grades_compares_and_watches() {
     ensure_watch_grades_after_changes(root, &main);
 }
 
+/// `cargo lab watch` while it runs. It ends with this value.
+struct Watch {
+    child: Child,
+    lines: Receiver<String>,
+}
+
+impl Watch {
+    fn start(root: &Path, target: &str) -> Watch {
+        let mut watch = lab_in(root);
+        let watch = watch.args(["watch", target]).stdout(Stdio::piped());
+        let mut child = watch.stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let mut lines = lines.map_while(Result::ok);
+            lines.try_for_each(|line| sender.send(line))
+        });
+        let lines = receiver;
+        Watch { child, lines }
+    }
+
+    /// Reads up to the line with that text, and returns everything before it.
+    fn wait_for(&self, text: &str) -> String {
+        let mut before = String::new();
+        loop {
+            let line = self.lines.recv_timeout(Duration::from_secs(120));
+            let line = line.unwrap_or_else(|error| panic!("no `{text}`: {error}\n{before}"));
+            if line.contains(text) {
+                return before;
+            }
+            before += &format!("{line}\n");
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        process::kill(self.child.id().cast_signed(), Signal::INT);
+        self.child.wait().unwrap();
+    }
+}
+
 /// It grades when it starts and after a save. A build, which reads files, is not a change.
 fn ensure_watch_grades_after_changes(root: &Path, main: &Path) {
-    let mut watch = lab_in(root);
-    let watch = watch.args(["watch", "2"]).stdout(Stdio::piped());
-    let mut watch = watch.stderr(Stdio::null()).spawn().unwrap();
-    let lines = BufReader::new(watch.stdout.take().unwrap()).lines();
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut lines = lines.map_while(Result::ok);
-        lines.try_for_each(|line| sender.send(line))
-    });
-    let wait_for = |text: &str| {
-        let next = || receiver.recv_timeout(Duration::from_secs(120)).unwrap();
-        while !next().contains(text) {}
-    };
-    wait_for(" of 100 points");
-    wait_for("Waiting");
-    let silence = receiver.recv_timeout(Duration::from_secs(1));
+    let watch = Watch::start(root, "2");
+    watch.wait_for(" of 100 points");
+    watch.wait_for("Waiting");
+    let silence = watch.lines.recv_timeout(Duration::from_secs(1));
     fs::write(main, "fn main() { oops }").unwrap();
-    wait_for("the build failed");
-    wait_for("Waiting");
-    process::kill(watch.id().cast_signed(), Signal::INT);
-    watch.wait().unwrap();
+    watch.wait_for("the build failed");
+    watch.wait_for("Waiting");
     let expected = Err(RecvTimeoutError::Timeout);
     assert_eq!(silence, expected, "it graded without a change");
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "builds a package: LAB_CI=1 runs it")]
+fn watch_knows_steps() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    in_copy(root, &["start", "4"]).success();
+    let watch = Watch::start(root, "4a");
+    watch.wait_for("Step 4a (the builder");
+    // What later steps add isn't asked for.
+    let failures = watch.wait_for("checks up to step 4a pass.");
+    assert!(failures.contains("✗ content-types"), "{failures}");
+    assert!(!failures.contains("percent-encoding"), "{failures}");
+    watch.wait_for("Waiting");
+    for (name, text) in STEPS[0].sources().unwrap() {
+        // The manifest has the name of the package.
+        if let Some(name) = name.strip_prefix("src/") {
+            fs::write(root.join("my_stage4/src").join(name), text).unwrap();
+        }
+    }
+    watch.wait_for("Next: cargo lab watch 4b");
+    // A step isn't a stage: the score of the stage is another.
+    let overview = in_copy(root, &[]).success();
+    overview.stdout(contains("yours, to become stage 4").and(contains("of 100").not()));
 }
 
 #[test]
@@ -177,9 +233,11 @@ fn diff_shows_each_step_to_stage_4() {
     let copy = workspace_copy();
     let root = copy.path();
     in_copy(root, &["start", "4"]).success();
-    // It is still stage 3, so what step 4a adds is missing.
+    // It is still stage 3, so what step 4a adds is missing, but for the table of media types.
     let diff = in_copy(root, &["diff", "4a", "--mine"]).success();
-    diff.stdout(contains("── src/mime.rs  +0 -"));
+    diff.stdout(
+        contains("-pub struct ResponseBuilder {").and(contains("= src/mime.rs: unchanged")),
+    );
 }
 
 #[test]
@@ -211,6 +269,48 @@ fn stage_4_is_climbed_in_steps() {
     assert!(options.contains(":9001\""), "{options}");
     let start = in_copy(root, &["start", "3"]).success();
     start.stdout(contains("4a").not());
+    assert!(!root.join("my_stage3/src/mime.rs").exists());
+}
+
+#[test]
+fn start_5_names_the_files_to_write() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    let start = in_copy(root, &["start", "5"]).success();
+    let mut start = start.stdout(starts_with("my_stage5/ is a copy of stage4_builder."));
+    let sources = |package: &str| {
+        let entries = fs::read_dir(root.join(package).join("src")).unwrap();
+        let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+        let names = entries.map(|entry| name(entry.unwrap()));
+        names.collect::<BTreeSet<String>>()
+    };
+    assert_eq!(sources("my_stage5"), sources("stage4_builder"));
+    for new in sources("stage5_gateway").difference(&sources("stage4_builder")) {
+        start = start.stdout(contains(new));
+    }
+    let options = fs::read_to_string(root.join("my_stage5/src/options.rs")).unwrap();
+    assert!(options.contains(":8001\""), "{options}");
+    let manifest = fs::read_to_string(root.join("my_stage5/Cargo.toml")).unwrap();
+    let original = fs::read_to_string(root.join("stage5_gateway/Cargo.toml")).unwrap();
+    assert_eq!(manifest, original.replace("stage5_gateway", "my_stage5"));
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "builds packages: LAB_CI=1 runs it")]
+fn started_stage_builds_without_warnings() {
+    let copy = workspace_copy();
+    let root = copy.path();
+    for stage in &STAGES[1..] {
+        let number = stage.number.to_string();
+        in_copy(root, &["start", &number]).success();
+        let mut cargo = workspace::cargo();
+        cargo.args(["check", "--all-targets", "--package"]);
+        cargo
+            .arg(workspace::own_name(stage.number))
+            .current_dir(root);
+        cargo.env("CARGO_TARGET_DIR", packages_target());
+        run(cargo.env("RUSTFLAGS", "-D warnings"));
+    }
 }
 
 #[test]
@@ -261,6 +361,8 @@ fn exercise_starts_as_a_copy_of_its_stage() {
     );
     let not_started = in_copy(root, &["run", "keep-alive"]).code(3);
     not_started.stderr(contains("cargo lab start keep-alive"));
+    let not_started = in_copy(root, &["watch", "keep-alive"]).code(3);
+    not_started.stderr(contains("cargo lab start keep-alive"));
 
     let start = in_copy(root, &["start", "keep-alive"]).success();
     start.stdout(contains("cargo lab exercise keep-alive"));
@@ -295,6 +397,10 @@ fn exercise_is_done_once_it_is_solved() {
     run(apply.arg("apply").arg(solution).current_dir(&package));
     let done = exercise().success();
     done.stdout(contains("query-parameters is done."));
+    let watch = Watch::start(root, "query-parameters");
+    watch.wait_for("query-parameters is done.");
+    watch.wait_for("Waiting");
+    drop(watch);
 
     fs::write(package.join("src/main.rs"), "fn main() { oops }").unwrap();
     exercise().code(1).stdout(contains("the build failed"));
@@ -364,4 +470,34 @@ fn fault_is_listed_described_and_shown() {
     unknown.stderr(contains("`no-such-check`").and(contains("cargo lab fault follows-dot-dot")));
     let unknown = here(&["fault", "no-such-fault"]).code(2);
     unknown.stderr(contains("no-such-fault").and(contains("cargo lab fault")));
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs Python: LAB_CI=1 runs it")]
+fn run_5_mounts_the_sample_applications() {
+    let mut command = lab();
+    command.args(["run", "5", "--original", "--", "--listen", "127.0.0.1:0"]);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let (mut server, _group) = ProcessGroup::start(&mut command).unwrap();
+    let mut line = String::new();
+    let mut stdout = BufReader::new(server.stdout.take().unwrap());
+    stdout.read_line(&mut line).unwrap();
+    let (_, address) = line.trim_end().rsplit_once("http://").unwrap();
+    let address = address.trim_end_matches('/');
+    let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+    lines.find(|line| line.as_ref().unwrap() == "Applications:");
+    let readme = fs::read_to_string(workspace::root().join("stage5_gateway/apps/README.md"));
+    let samples = readme.unwrap().matches("\n| `/").count();
+    assert!(samples > 0, "the README names no application");
+    for line in lines.take(samples) {
+        let line = line.unwrap();
+        let path = line.trim().split(' ').next().unwrap();
+        let mut client = TcpStream::connect(address).unwrap();
+        let limit = Some(Duration::from_secs(30));
+        client.set_read_timeout(limit).unwrap();
+        write!(client, "GET {path} HTTP/1.1\r\nHost: lab\r\n\r\n").unwrap();
+        let mut status = String::new();
+        BufReader::new(client).read_line(&mut status).unwrap();
+        assert!(status.starts_with("HTTP/1.1 200 "), "{path}: {status}");
+    }
 }
