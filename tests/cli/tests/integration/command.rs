@@ -320,7 +320,7 @@ fn grade_of_stage_4_shows_the_points_of_each_step() {
     let program = folder.path().join("server");
     write_script(&program, "#!/bin/sh\nexit 1\n");
     let program = program.to_str().unwrap();
-    for stage in ["3", "4"] {
+    for stage in ["3", "4", "5"] {
         let grade = here(&["grade", stage, "--server", program]).code(1);
         let text = String::from_utf8_lossy(&grade.get_output().stdout);
         let steps = "By step: earlier stages 0 of [0-9]+, 4a 0 of [0-9]+, 4b 0 of [0-9]+, 4c";
