@@ -535,6 +535,16 @@ class Leaving(WorkerTest):
             self.assertEqual((response.ended, response.err), ((0, 0), closed))
         self.assert_whole(client.ask(), b"plain")
 
+    def test_looking_for_an_abort_never_waits(self):
+        client = self.client()
+        client.send(request("/events"))
+        self.assertIn(b"event", client.read_record()[2])
+        client.send(record(99, b"", 0))
+        kinds = [client.read_record()[0] for _ in range(20)]
+        while UNKNOWN_TYPE not in kinds[:-5]:
+            kinds.append(client.read_record()[0])
+        self.assertEqual(kinds[-5:], [STDOUT] * 5)
+
     def test_abort_before_the_request_is_complete(self):
         client = self.client()
         client.send(request()[:16] + record(ABORT))
