@@ -14,7 +14,7 @@ START_PAGE = "simple_navbar.html"
 def application(environ, start_response):
     if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
         fields = [("Allow", "GET, HEAD")]
-        return page(start_response, "405 Method Not Allowed", "Only GET and HEAD work here.", fields)
+        return page(start_response, "405 Method Not Allowed", "Use GET or HEAD.", fields)
     file = open_file(environ["DOCUMENT_ROOT"], environ.get("PATH_INFO", ""))
     if file is None:
         # A page that says "not found" isn't enough: programs read the status.
@@ -39,7 +39,7 @@ def open_file(root, path_info):
     path = os.fsdecode(path_info.encode("latin-1")).lstrip("/") or START_PAGE
     root = os.path.realpath(root)
     try:
-        # Links and `..` are followed first. Only then does it show whether the name is below the root.
+        # Where a name leads shows only after all links and `..` have been followed.
         name = os.path.realpath(os.path.join(root, path))
         if os.path.commonpath([root, name]) != root:
             return None

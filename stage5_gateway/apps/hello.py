@@ -1,7 +1,8 @@
 """The smallest useful application: a function that gets a request and returns the content.
 
 A WSGI application gets two things: `environ`, a dictionary that describes the request, and
-`start_response`, a function that takes the status and the header fields. It returns pieces of bytes.
+`start_response`, a function that takes the status and the header fields. It returns pieces of
+bytes.
 """
 
 from html import escape
@@ -29,7 +30,7 @@ PAGE = """<!DOCTYPE html>
 <body>
 <main>
 <h1>Hello, {name}!</h1>
-<p class="lead">A Python function wrote this page. This is a part of what the server told it:</p>
+<p class="lead">A Python function wrote this page. This is a part of what the server passed to it:</p>
 <table>
 {rows}</table>
 </main>

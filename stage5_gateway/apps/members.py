@@ -144,15 +144,17 @@ class Visit:
 
     def page(self, title, body, status="200 OK"):
         text = PAGE.format(title=title, base=escape(self.base), body=body)
-        return status, [("Content-Type", "text/html; charset=utf-8")], text
+        return status, text
 
     def redirect(self):
         """After a POST: to load the page again doesn't send the form again."""
-        return "303 See Other", [("Location", f"{self.base}/")], ""
+        self.fields.append(("Location", f"{self.base}/"))
+        return "303 See Other", ""
 
     def home(self):
         if self.name is None:
-            return self.page("Members", '<p class="lead">Register or log in to see who is here.</p>')
+            lead = '<p class="lead">Register or log in to see who is here.</p>'
+            return self.page("Members", lead)
         rows = self.database.execute("SELECT name FROM members ORDER BY id DESC LIMIT 20")
         # Whoever calls themselves <script> is shown as such.
         names = "".join(f"<li>{escape(name)}</li>\n" for (name,) in rows)
@@ -168,7 +170,7 @@ class Visit:
             if not name or not password:
                 message = "Fill in both fields."
             elif max(len(name), len(password)) > MAX_LENGTH or not name.isprintable():
-                message = f"Use at most {MAX_LENGTH} characters for each field, and only visible ones."
+                message = f"Use at most {MAX_LENGTH} characters each, and only visible ones."
             else:
                 message = action(name, password)
             if message is None:
@@ -237,14 +239,17 @@ def application(environ, start_response):
     with closing(connect()) as database:
         visit = Visit(environ, database)
         try:
-            status, fields, text = visit.respond()
+            status, text = visit.respond()
         except Refused as refused:
             status, reason = refused.args
-            _, fields, text = visit.page(status, f'<p class="lead">{reason}</p>')
+            _, text = visit.page(status, f'<p class="lead">{reason}</p>')
     content = text.encode()
-    fields += visit.fields
-    fields += [("Content-Length", str(len(content))), ("Cache-Control", "no-store")]
-    start_response(status, fields)
+    visit.fields += [
+        ("Content-Type", "text/html; charset=utf-8"),
+        ("Content-Length", str(len(content))),
+        ("Cache-Control", "no-store"),
+    ]
+    start_response(status, visit.fields)
     return [content]
 
 

@@ -220,3 +220,157 @@ impl Drop for Output {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::{BufReader, Cursor};
+
+    fn request(method: &str, version: &str) -> Request {
+        let head = format!("{method} / HTTP/{version}\r\nHost: lab\r\n\r\n");
+        request::parse(head.as_bytes()).unwrap()
+    }
+
+    /// The bytes of the response to what an application wrote, in pieces of this size.
+    fn response_to(request: &Request, written: &[u8], piece: usize) -> io::Result<Vec<u8>> {
+        let source = BufReader::with_capacity(piece, Cursor::new(written.to_vec()));
+        let mut response = match read(Box::new(Pieces(source)), request, Duration::from_secs(1))? {
+            Answer::Response(response) => response,
+            Answer::Redirect(target) => return Ok(format!("redirect {target}").into_bytes()),
+        };
+        if request.method == "HEAD" {
+            response = response.without_content();
+        }
+        let mut bytes = Vec::new();
+        while !response.is_complete {
+            response.write_chunk(&mut bytes)?;
+        }
+        Ok(bytes)
+    }
+
+    /// Yields at most a buffer at a time, as a pipe does.
+    struct Pieces(BufReader<Cursor<Vec<u8>>>);
+
+    impl Read for Pieces {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            use std::io::BufRead;
+            let piece = self.0.fill_buf()?;
+            let length = piece.len().min(buffer.len());
+            buffer[..length].copy_from_slice(&piece[..length]);
+            self.0.consume(length);
+            Ok(length)
+        }
+    }
+
+    /// The lines of a response without those that every response has.
+    fn lines(method: &str, version: &str, written: &str) -> Vec<String> {
+        let bytes = response_to(&request(method, version), written.as_bytes(), 9999).unwrap();
+        let text = String::from_utf8(bytes).unwrap();
+        let own = ["Date:", "Server:", "Connection:"];
+        let lines = text.split("\r\n");
+        let lines = lines.filter(|line| !own.iter().any(|name| line.starts_with(name)));
+        lines.map(str::to_string).collect()
+    }
+
+    #[test]
+    fn framing_is_up_to_the_server() {
+        let written = "Content-Type: a/b\nTransfer-Encoding: x\nConnection: x\nX-A: 1\n\nabc";
+        let head = ["HTTP/1.1 200 OK", "Content-Type: a/b", "X-A: 1"];
+        let chunked = ["Transfer-Encoding: chunked", "", "3", "abc", "0", "", ""];
+        assert_eq!(lines("GET", "1.1", written), [&head[..], &chunked].concat());
+        assert_eq!(
+            lines("GET", "1.0", written),
+            [&head[..], &["", "abc"]].concat()
+        );
+        let without_content = ["Transfer-Encoding: chunked", "", ""];
+        assert_eq!(
+            lines("HEAD", "1.1", written),
+            [&head[..], &without_content].concat()
+        );
+    }
+
+    #[test]
+    fn promised_length_is_kept() {
+        let written = |length| format!("Content-Type: a/b\r\nContent-Length: {length}\r\n\r\nabc");
+        let end = |length: &str| ["Content-Length: ".to_string() + length, String::new()];
+        let found = lines("GET", "1.1", &written("3"));
+        assert_eq!(found[2..], [&end("3")[..], &["abc".to_string()]].concat());
+        let found = lines("GET", "1.1", &written("2"));
+        assert_eq!(found[2..], [&end("2")[..], &["ab".to_string()]].concat());
+        let long = response_to(&request("GET", "1.1"), written("4").as_bytes(), 9999);
+        assert_eq!(long.unwrap_err().kind(), ErrorKind::UnexpectedEof);
+        for invalid in [
+            "x",
+            "-1",
+            "",
+            "3\r\nContent-Length: 3",
+            "99999999999999999999",
+        ] {
+            let result = response_to(&request("GET", "1.1"), written(invalid).as_bytes(), 9999);
+            assert_eq!(
+                result.unwrap_err().kind(),
+                ErrorKind::InvalidData,
+                "{invalid}"
+            );
+        }
+    }
+
+    #[test]
+    fn status_is_what_the_application_says() {
+        for (written, line) in [
+            ("Status: 404 Nobody\n\n", "HTTP/1.1 404 Nobody"),
+            ("Status: 404\n\n", "HTTP/1.1 404 "),
+            ("Location: http://lab/\n\n", "HTTP/1.1 302 Found"),
+            (
+                "Location: /a\nStatus: 303 See Other\n\n",
+                "HTTP/1.1 303 See Other",
+            ),
+            ("Location: /a\nSet-Cookie: b\n\n", "HTTP/1.1 302 Found"),
+            ("Location: /a?b\n\n", "redirect /a?b"),
+        ] {
+            assert_eq!(lines("GET", "1.1", written)[0], line, "{written:?}");
+        }
+        assert_eq!(
+            lines("GET", "1.1", "Status: 204\nContent-Length: 3\n\nabc")[1..],
+            ["", ""]
+        );
+        let not_modified = lines("GET", "1.1", "Status: 304\nContent-Length: 3\n\n");
+        assert_eq!(not_modified[1..], ["Content-Length: 3", "", ""]);
+    }
+
+    #[test]
+    fn malformed_head_is_refused() {
+        for written in [
+            "",
+            "\n\n",
+            "no colon\n\n",
+            "Content-Type: a/b\n",
+            "X-A: b\n\n",
+            "Content-Type : a/b\n\n",
+            "Content-Type: a/b\nX: a\rSet-Cookie: b\n\n",
+            "Content-Type: a/b\nX: a\0\n\n",
+            "Status: 20\n\n",
+            "Status: 2000\n\n",
+            "Status: +20\n\n",
+            "Status: abc\n\n",
+            "Status: 100\n\n",
+            "Status: 600\n\n",
+            "Status:\n\n",
+            &format!("X: {}\n\n", "a".repeat(3 * MAX_HEAD)),
+        ] {
+            let result = response_to(&request("GET", "1.1"), written.as_bytes(), 9999);
+            let kind = result.map_err(|error| error.kind());
+            assert_eq!(kind.unwrap_err(), ErrorKind::InvalidData, "{written:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_make_no_difference(content: Vec<u8>, piece in 1_usize..40) {
+            let written = [b"Content-Type: a/b\r\nX: \xE9\r\n\r\n", &*content].concat();
+            let bytes = response_to(&request("GET", "1.0"), &written, piece).unwrap();
+            prop_assert!(bytes.ends_with(&[b"X: \xE9\r\n\r\n", &*content].concat()));
+        }
+    }
+}

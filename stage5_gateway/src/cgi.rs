@@ -6,7 +6,7 @@
 
 use crate::client::Client;
 use crate::error_log::ErrorLog;
-use crate::variables::Variables;
+use crate::gateway::Call;
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::ffi::OsString;
 use std::io::{self, Error, Read};
@@ -17,7 +17,6 @@ use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
-use tempfile::SpooledTempFile;
 
 /// How long to wait between two looks at whether a program has exited.
 const EXIT_TICK: Duration = Duration::from_millis(2);
@@ -34,16 +33,13 @@ pub struct Program {
     has_ended: bool,
 }
 
-/// Starts a program. `timeout` is how long it may stay silent.
+/// Starts a program.
 pub fn start(
     path: &Path,
     environment: Vec<(OsString, OsString)>,
-    variables: Variables,
-    content: SpooledTempFile,
-    client: Client,
-    timeout: Duration,
+    call: Call,
 ) -> io::Result<Program> {
-    let variables = variables.into_iter();
+    let variables = call.variables.into_iter();
     let variables = variables.map(|(name, value)| (name, OsString::from_vec(value)));
     let mut child = Command::new(path)
         .env_clear()
@@ -51,7 +47,7 @@ pub fn start(
         .envs(variables)
         .current_dir(path.parent().unwrap_or(Path::new("/")))
         // A file, not a pipe: so it doesn't matter how much of it the program reads, and when.
-        .stdin(content.into_file()?)
+        .stdin(call.content.into_file()?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         // With its own group, whatever it starts can be ended together with it.
@@ -66,9 +62,9 @@ pub fn start(
         child,
         output,
         errors: Some(errors),
-        log: ErrorLog::new(path.file_name().unwrap_or_default().to_string_lossy()),
-        client,
-        timeout,
+        log: ErrorLog::new(call.name),
+        client: call.client,
+        timeout: call.timeout,
         has_ended: false,
     })
 }

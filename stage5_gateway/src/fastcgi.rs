@@ -6,8 +6,8 @@
 
 use crate::client::Client;
 use crate::error_log::ErrorLog;
+use crate::gateway::Call;
 use crate::mount::Application;
-use crate::variables::Variables;
 use crate::worker::{Pool, Worker};
 pub use socket2::Socket;
 use socket2::{SockAddr, Type};
@@ -148,40 +148,34 @@ impl Read for Connection {
     }
 }
 
-/// Sends a request to an application. `timeout` is how long it may stay silent.
-pub fn ask(
-    application: &Application,
-    variables: &Variables,
-    content: SpooledTempFile,
-    mut client: Client,
-    timeout: Duration,
-) -> io::Result<Exchange> {
-    let pairs = variables.iter();
+/// Sends a request to an application.
+pub fn ask(application: &Application, mut call: Call) -> io::Result<Exchange> {
+    let pairs = call.variables.iter();
     let pairs = pairs.flat_map(|(name, value)| pair(name.as_bytes(), value));
     let params = stream(PARAMS, &pairs.collect::<Vec<u8>>());
-    let (socket, worker) = send_head(application, &params, &mut client)?;
-    socket.set_write_timeout(Some(timeout))?;
+    let (socket, worker) = send_head(application, &params, &mut call.client)?;
+    socket.set_write_timeout(Some(call.timeout))?;
     let writer = socket.try_clone()?;
     // An application may begin to respond before it has read everything. If nobody read that, both
     // sides could wait for each other. What is short fits into the buffers of the system.
     let mut sending = None;
-    if content.is_rolled() {
+    if call.content.is_rolled() {
         let thread = thread::Builder::new().stack_size(STACK_SIZE);
-        sending = Some(thread.spawn(move || send_content(content, writer))?);
+        sending = Some(thread.spawn(move || send_content(call.content, writer))?);
     } else {
         // If the application has closed the connection, reading from it says so.
-        let _ = send_content(content, writer);
+        let _ = send_content(call.content, writer);
     }
     let connection = Connection {
         socket,
-        client,
+        client: call.client,
         deadline: Instant::now(),
-        timeout,
+        timeout: call.timeout,
     };
     Ok(Exchange {
         connection: BufReader::with_capacity(MAX_CONTENT, connection),
         worker,
-        log: ErrorLog::new("FastCGI"),
+        log: ErrorLog::new(call.name),
         piece: Cursor::default(),
         sending,
         has_ended: false,
@@ -298,9 +292,13 @@ impl Exchange {
         let connection = self.connection.get_mut();
         connection.client.detach();
         connection.deadline = Instant::now() + connection.timeout;
-        connection
-            .socket
-            .write_all(&record(ABORT_REQUEST, REQUEST_ID, b""))?;
+        if self.sending.as_ref().is_none_or(JoinHandle::is_finished) {
+            let abort = record(ABORT_REQUEST, REQUEST_ID, b"");
+            connection.socket.write_all(&abort)?;
+        } else {
+            // In the middle of the content, only an end can be told from it.
+            connection.socket.shutdown(Shutdown::Write)?;
+        }
         while !self.has_ended {
             self.next_record()?;
         }
@@ -346,6 +344,76 @@ impl Drop for Exchange {
         match self.failure {
             Some(ErrorKind::TimedOut) => worker.kill(),
             _ => pool.give_back(worker),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn records_are_padded_to_eight_bytes() {
+        let bytes = record(STDIN, 258, b"abc");
+        assert_eq!(bytes, b"\x01\x05\x01\x02\x00\x03\x05\x00abc\0\0\0\0\0");
+        assert_eq!(record(STDIN, 1, b""), b"\x01\x05\x00\x01\x00\x00\x00\x00");
+    }
+
+    #[test]
+    fn lengths_of_pairs_are_short_or_long() {
+        assert_eq!(pair(b"a", b"bc"), b"\x01\x02abc");
+        let long = pair(&[b'a'; 127], &[b'b'; 128]);
+        assert_eq!(long[..5], [127, 0x80, 0, 0, 128]);
+        assert_eq!(long.len(), 5 + 127 + 128);
+    }
+
+    #[test]
+    fn end_says_how_it_went() {
+        let kind = |protocol_status| {
+            let end = [0, 0, 0, 0, protocol_status, 0, 0, 0];
+            let result = ensure_complete(&end, &mut ErrorLog::new("test"));
+            result.map_err(|error| error.kind()).err()
+        };
+        let busy = Some(ErrorKind::ResourceBusy);
+        assert_eq!(
+            [0, 1, 2, 3].map(kind),
+            [None, busy, busy, Some(ErrorKind::Other)]
+        );
+        assert!(ensure_complete(b"", &mut ErrorLog::new("test")).is_err());
+    }
+
+    #[test]
+    fn other_versions_are_refused() {
+        let error = read_record(&mut &b"HTTP/1.1"[..]).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidData);
+    }
+
+    proptest! {
+        #[test]
+        fn records_are_read_as_they_were_written(kind: u8, id: u16, content: Vec<u8>) {
+            let bytes = record(kind, id, &content);
+            prop_assert_eq!(bytes.len() % 8, 0);
+            for end in 0..bytes.len() {
+                prop_assert!(read_record(&mut &bytes[..end]).is_err());
+            }
+            let read = read_record(&mut &*bytes).unwrap();
+            prop_assert_eq!(read, Record { kind, id, content });
+        }
+
+        #[test]
+        fn stream_ends_with_an_empty_record(length in 0_usize..200_000) {
+            let bytes = stream(PARAMS, &vec![b'a'; length]);
+            let (mut reader, mut found) = (&*bytes, 0);
+            loop {
+                let record = read_record(&mut reader).unwrap();
+                found += record.content.len();
+                if record.content.is_empty() {
+                    break;
+                }
+            }
+            prop_assert!(reader.is_empty());
+            prop_assert_eq!(found, length);
         }
     }
 }

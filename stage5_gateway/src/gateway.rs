@@ -10,11 +10,12 @@ use crate::mount::{Application, Mount, is_executable};
 use crate::options::Options;
 use crate::request::{self, Request};
 use crate::response::{Response, Status};
-use crate::variables::variables;
+use crate::variables::{Variables, variables};
 use crate::{cgi, fastcgi, handler, log};
 use std::io::{ErrorKind, Read};
 use std::mem;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use tempfile::SpooledTempFile;
 
 /// How many local redirects are followed for one request.
@@ -27,6 +28,17 @@ pub struct Script {
     /// The rest, which is up to the application.
     pub info: String,
     pub file: PathBuf,
+}
+
+/// A request on its way to an application.
+pub struct Call {
+    /// What names the application, for the log.
+    pub name: String,
+    pub variables: Variables,
+    pub content: SpooledTempFile,
+    pub client: Client,
+    /// How long the application may stay silent.
+    pub timeout: Duration,
 }
 
 /// The response of the application that is mounted at the path of a request.
@@ -67,23 +79,18 @@ fn ask(
     options: &Options,
 ) -> Result<Answer, Status> {
     let script = find_script(mount, &request.path, &options.root)?;
-    let variables = variables(request, &script, client, options);
-    let timeout = options.gateway.app_timeout();
+    let call = Call {
+        variables: variables(request, &script, client, options),
+        name: script.name,
+        content,
+        client: client.clone(),
+        timeout: options.gateway.app_timeout(),
+    };
+    let timeout = call.timeout;
     let source: Result<Box<dyn Read + Send>, _> = match &mount.application {
-        Application::Program(_) => {
-            let environment = options.gateway.environment();
-            cgi::start(
-                &script.file,
-                environment,
-                variables,
-                content,
-                client.clone(),
-                timeout,
-            )
-            .map(|program| Box::new(program) as _)
-        }
-        application => fastcgi::ask(application, &variables, content, client.clone(), timeout)
-            .map(|exchange| Box::new(exchange) as _),
+        Application::Program(_) => cgi::start(&script.file, options.gateway.environment(), call)
+            .map(|program| Box::new(program) as _),
+        application => fastcgi::ask(application, call).map(|exchange| Box::new(exchange) as _),
     };
     let answer = source.and_then(|source| answer::read(source, request, timeout));
     answer.map_err(|error| {
@@ -165,4 +172,98 @@ fn redirected(request: &Request, target: &str) -> Result<Request, Status> {
     next.fields
         .retain(|(name, _)| !name.starts_with("content-"));
     Ok(next)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn split(mount: &Mount, path: &str, root: &Path) -> Result<(String, String), u16> {
+        let script = find_script(mount, path, root);
+        let parts = script.map(|script| (script.name, script.info));
+        parts.map_err(|status| status.code)
+    }
+
+    fn add_program(path: &Path, mode: u32) {
+        fs::write(path, "").unwrap();
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn program_is_found_in_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let programs = root.join("programs");
+        fs::create_dir_all(programs.join("folder")).unwrap();
+        add_program(&programs.join("a"), 0o755);
+        add_program(&programs.join("text"), 0o644);
+        add_program(&root.join("outside"), 0o755);
+        symlink("../outside", programs.join("link")).unwrap();
+        let mount = Mount {
+            prefix: "/cgi".to_string(),
+            application: Application::Program(programs),
+        };
+        let found = |name: &str, info: &str| Ok((name.to_string(), info.to_string()));
+        for (path, expected) in [
+            ("/cgi/a", found("/cgi/a", "")),
+            ("/cgi/a/b//c/", found("/cgi/a", "/b//c/")),
+            ("/cgi/text", Err(403)),
+            ("/cgi", Err(404)),
+            ("/cgi/", Err(404)),
+            ("/cgi/.", Err(404)),
+            ("/cgi/folder", Err(404)),
+            ("/cgi/none", Err(404)),
+            ("/cgi/link", Err(404)),
+            ("/cgi/../outside", Err(404)),
+            ("/cgi/a/../b", Err(404)),
+        ] {
+            assert_eq!(split(&mount, path, &root), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn php_scripts_are_files_below_the_root() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("php/b.php.d")).unwrap();
+        fs::write(root.join("php/a.php"), "").unwrap();
+        fs::write(root.join("php/index.php"), "").unwrap();
+        symlink("/etc/hostname", root.join("php/link.php")).unwrap();
+        let mount = Mount {
+            prefix: "/php".to_string(),
+            application: Application::Running(socket2::SockAddr::unix("/s").unwrap()),
+        };
+        for (path, name, info) in [
+            ("/php/a.php", "/php/a.php", ""),
+            ("/php/a.php/b.php", "/php/a.php", "/b.php"),
+            ("/php/", "/php/index.php", ""),
+            ("/php/x.php", "/php", "/x.php"),
+            ("/php/link.php", "/php", "/link.php"),
+            ("/php/b.php.d/c", "/php", "/b.php.d/c"),
+            ("/php/a.phpx", "/php", "/a.phpx"),
+            ("/php", "/php", ""),
+        ] {
+            let expected = Ok((name.to_string(), info.to_string()));
+            assert_eq!(split(&mount, path, &root), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn local_redirect_is_a_request_of_its_own() {
+        let head =
+            b"POST /a HTTP/1.0\r\nContent-Length: 0\r\nContent-Type: a/b\r\nCookie: c\r\n\r\n";
+        let request = request::parse(head).unwrap();
+        let next = redirected(&request, "/b%20c?d").unwrap();
+        assert_eq!(
+            (&*next.method, &*next.path, &*next.query),
+            ("GET", "/b c", &b"?d"[..])
+        );
+        assert_eq!(next.fields, [("cookie".to_string(), b"c".to_vec())]);
+        assert!(next.is_1_0 && next.content_length.is_none());
+        for target in ["/a b", "/a\r\nX: y", "/%zz", "/a#b"] {
+            assert!(redirected(&request, target).is_err(), "{target:?}");
+        }
+    }
 }

@@ -192,3 +192,76 @@ fn variable(text: &str) -> anyhow::Result<(String, String)> {
     }
     Ok((name.to_string(), value.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Options {
+        #[command(flatten)]
+        gateway: Gateway,
+    }
+
+    fn gateway(options: &[&str]) -> Result<Gateway, clap::Error> {
+        let options = [&["test"], options].concat();
+        Options::try_parse_from(options).map(|options| options.gateway)
+    }
+
+    #[test]
+    fn longest_prefix_wins() {
+        let mounts = [
+            "--cgi",
+            "/=a",
+            "--cgi",
+            "/b=b",
+            "--wsgi",
+            "/b/c/=m:c",
+            "--spawn",
+            "/b/cd=x",
+        ];
+        let gateway = gateway(&mounts).unwrap();
+        for (path, prefix) in [
+            ("/", ""),
+            ("/a", ""),
+            ("/b", "/b"),
+            ("/b/", "/b"),
+            ("/bc", ""),
+            ("/b/c", "/b/c"),
+            ("/b/c/d", "/b/c"),
+            ("/b/cd/e", "/b/cd"),
+        ] {
+            assert_eq!(gateway.find(path).unwrap().prefix, prefix, "{path}");
+        }
+        assert!(gateway.find("*").is_none());
+    }
+
+    #[test]
+    fn malformed_mounts_are_refused() {
+        for options in [
+            ["--cgi", "a=b"],
+            ["--cgi", "/a"],
+            ["--cgi", "/a="],
+            ["--wsgi", "/a=module"],
+            ["--wsgi", "/a=:callable"],
+            ["--fastcgi", "/a=no-port"],
+            ["--workers", "0"],
+            ["--env", "NAME"],
+            ["--env", "=VALUE"],
+            ["--app-timeout", "0"],
+        ] {
+            assert!(gateway(&options).is_err(), "{options:?}");
+        }
+        let long = format!("/a=unix:/{}", "x".repeat(200));
+        let error = gateway(&["--fastcgi", &long]).err().unwrap();
+        assert!(error.to_string().contains("too long"), "{error}");
+    }
+
+    #[test]
+    fn prefix_belongs_to_one_application() {
+        let mut gateway = gateway(&["--cgi", "/a=/bin/true", "--wsgi", "/a/=m:c"]).unwrap();
+        let error = gateway.start().unwrap_err().to_string();
+        assert!(error.contains("two applications at `/a/`"), "{error}");
+    }
+}

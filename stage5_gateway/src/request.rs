@@ -255,6 +255,16 @@ mod tests {
             content: Vec::new(),
             expects_continue: true,
             media_type: "text/plain".to_string(),
+            is_chunked: false,
+            is_1_0: false,
+            fields: [
+                ("host", "lab:80"),
+                ("content-length", "3"),
+                ("expect", "100-Continue"),
+                ("content-type", "Text/Plain ; charset=utf-8"),
+            ]
+            .map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()))
+            .to_vec(),
         };
         assert_eq!(parse(head), Ok(request));
     }
@@ -416,7 +426,22 @@ mod tests {
             );
         }
         assert_eq!(status_of("Content-Length: 5\r\nContent-Length: 5\r\n"), 400);
-        assert_eq!(status_of("Transfer-Encoding: chunked\r\n"), 501);
+        assert_eq!(status_of("Transfer-Encoding: Chunked\r\n"), 200);
+        for codings in [
+            "gzip",
+            "gzip, chunked",
+            "chunked, chunked",
+            "",
+            "chunked\r\nTransfer-Encoding: chunked",
+        ] {
+            assert_eq!(
+                status_of(&format!("Transfer-Encoding: {codings}\r\n")),
+                501,
+                "{codings}"
+            );
+        }
+        // HTTP/1.0 doesn't know chunks: it would take them for something else.
+        assert_eq!(status("1.0", "Transfer-Encoding: chunked\r\n"), 400);
         assert_eq!(
             status_of("Transfer-Encoding: chunked\r\nContent-Length: 5\r\n"),
             400

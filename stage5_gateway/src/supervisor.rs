@@ -10,7 +10,7 @@ use crate::log;
 use rustix::process::{Signal, kill_current_process_group};
 use std::ffi::OsString;
 use std::os::fd::AsFd;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode};
 use std::{env, fs, io, thread};
 
 /// The folder of the worker's socket and the worker's command follow.
@@ -45,14 +45,13 @@ pub fn run(command: &[OsString]) -> ExitCode {
     ExitCode::FAILURE
 }
 
-/// Starts the worker with the listening socket as its descriptor 0 (FastCGI 1.0, 2.2).
-fn start(program: &OsString, arguments: &[OsString]) -> io::Result<std::process::Child> {
+/// Starts the worker with the listening socket as its descriptor 0 (FastCGI 1.0, 2.2). From then on
+/// nobody else holds that socket: whoever connects to a worker that has ended is refused.
+fn start(program: &OsString, arguments: &[OsString]) -> io::Result<Child> {
     let listener = io::stdout().as_fd().try_clone_to_owned()?;
-    let errors = io::stderr().as_fd().try_clone_to_owned()?;
-    let mut worker = Command::new(program);
-    worker
+    rustix::stdio::dup2_stdout(io::stderr())?;
+    Command::new(program)
         .args(arguments)
         .stdin(listener)
-        .stdout(errors)
         .spawn()
 }

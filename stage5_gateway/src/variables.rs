@@ -135,3 +135,60 @@ fn without_port(host: &[u8]) -> &[u8] {
         _ => host,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::request;
+
+    fn request(head: &str) -> Request {
+        request::parse(head.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn fields_become_variables_with_a_prefix() {
+        let request = request(
+            "GET / HTTP/1.1\r\nHost: lab\r\nAccept: a\r\naccept: b\r\nCookie: c=1\r\nCookie: d=2\r\n\
+             Proxy: evil\r\nContent_Length: 9\r\nA.B: c\r\nContent-Type: a/b\r\nX-A-1: e\r\n\r\n",
+        );
+        let found: Vec<_> = of_fields(&request).into_iter().collect();
+        let expected = [
+            ("HTTP_ACCEPT", "a, b"),
+            ("HTTP_COOKIE", "c=1; d=2"),
+            ("HTTP_HOST", "lab"),
+            ("HTTP_X_A_1", "e"),
+        ];
+        let expected = expected.map(|(name, value)| (name.to_string(), value.as_bytes().to_vec()));
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn target_may_name_a_host() {
+        for (target, authority, uri) in [
+            ("/a%20b?c", None, "/a%20b?c"),
+            ("http://lab:80/a?b", Some("lab:80"), "/a?b"),
+            ("HTTP://lab", Some("lab"), "/"),
+            ("http://lab?a", Some("lab"), "/?a"),
+        ] {
+            let request = request(&format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            let found = split_target(&request);
+            assert_eq!(
+                found,
+                (authority.map(str::as_bytes), uri.as_bytes().to_vec())
+            );
+        }
+    }
+
+    #[test]
+    fn host_may_have_a_port() {
+        for (host, name) in [
+            ("lab", "lab"),
+            ("lab:80", "lab"),
+            ("[::1]", "[::1]"),
+            ("[::1]:80", "[::1]"),
+            ("", ""),
+        ] {
+            assert_eq!(without_port(host.as_bytes()), name.as_bytes());
+        }
+    }
+}

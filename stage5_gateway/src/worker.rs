@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 
 /// How long to wait before a worker is replaced. It doubles while workers end at once.
 const MIN_DELAY: Duration = Duration::from_millis(10);
-const MAX_DELAY: Duration = Duration::from_secs(5);
+const MAX_DELAY: Duration = Duration::from_secs(1);
 
 /// The workers of one application.
 pub struct Pool {

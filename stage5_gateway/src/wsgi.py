@@ -109,17 +109,16 @@ class Connection:
         return bool(self.received or select.select([self.socket], [], [], 0)[0])
 
     def next_record(self):
-        """The next record that begins a request or belongs to the running one."""
-        while True:
-            _, kind, request_id, length, padding = HEADER.unpack(self.receive(HEADER.size))
-            content = self.receive(length + padding)[:length]
-            if request_id == 0:
-                self.send(answer(kind, content))
-            elif kind == BEGIN_REQUEST and self.request_id:
-                self.send(end_record(request_id, CANNOT_MULTIPLEX))
-            elif kind == BEGIN_REQUEST or request_id == self.request_id:
-                return kind, request_id, content
-            # Any other record belongs to a request that has ended.
+        """Takes one record. Returns it if it begins a request or belongs to the running one."""
+        _, kind, request_id, length, padding = HEADER.unpack(self.receive(HEADER.size))
+        content = self.receive(length + padding)[:length]
+        if request_id == 0:
+            self.send(answer(kind, content))
+        elif kind == BEGIN_REQUEST and self.request_id:
+            self.send(end_record(request_id, CANNOT_MULTIPLEX))
+        elif kind == BEGIN_REQUEST or request_id == self.request_id:
+            return kind, request_id, content
+        return None  # it was about the worker, or about a request that has ended
 
 
 def answer(kind, content):
@@ -145,7 +144,7 @@ class Exchange:
 
     def advance(self):
         """Takes one more record. Types that a later version may have are ignored."""
-        kind, _, data = self.connection.next_record()
+        kind, _, data = self.connection.next_record() or (None, 0, b"")
         if kind == PARAMS:
             self.params += data
             self.params_complete = not data  # an empty record ends a stream
@@ -283,7 +282,10 @@ def serve(connection, application):
     """Takes one request after another, until the connection is closed."""
     keep = True
     while keep:
-        _, request_id, content = connection.next_record()
+        record = connection.next_record()
+        if record is None:
+            continue
+        _, request_id, content = record
         role, flags = struct.unpack_from(">HB", content)
         keep = flags & KEEP_CONNECTION
         if role != RESPONDER:
