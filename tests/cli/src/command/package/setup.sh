@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Prepares the image: a compiler, Rust, a user for the students' servers, and the built suite.
+# Prepares the image: a compiler, Rust, Python for the applications of stage 5, a user for the students'
+# servers, and the built suite.
 set -euo pipefail
 source=${AUTOGRADER:-/autograder}/source
 user=${GRADE_USER:-student}
 
-if ! command -v cc >/dev/null || ! command -v curl >/dev/null; then
+if ! command -v cc >/dev/null || ! command -v curl >/dev/null || ! command -v python3 >/dev/null; then
   apt-get update
-  apt-get install --yes --no-install-recommends gcc libc6-dev curl ca-certificates
+  apt-get install --yes --no-install-recommends gcc libc6-dev curl ca-certificates python3
 fi
 if ! command -v cargo >/dev/null; then
   curl --proto '=https' --tlsv1.2 --silent --show-error --fail https://sh.rustup.rs |
