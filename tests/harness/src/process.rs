@@ -117,7 +117,7 @@ pub fn process(pid: i32) -> CheckResult<Option<Process>> {
 }
 
 /// Every process of the system.
-fn all() -> CheckResult<Vec<Process>> {
+pub fn all() -> CheckResult<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in entries("/proc")? {
         if let Some(pid) = entry
