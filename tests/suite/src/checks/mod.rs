@@ -1,12 +1,19 @@
 //! The checks of the stages, by subject.
 
+mod cgi;
 mod command_line;
 mod error_responses;
+mod fastcgi;
 mod forms;
+mod gateway;
+mod gateway_content;
+mod gateway_requests;
+mod gateway_responses;
 mod header_fields;
 mod malformed;
 mod media_types;
 mod methods;
+mod mounts;
 mod partial_reads;
 mod path_traversal;
 mod percent_encoding;
@@ -17,6 +24,8 @@ mod response_fields;
 pub mod robustness;
 mod static_files;
 pub mod threads;
+mod workers;
+mod wsgi;
 
 use crate::check::{Check, DEFAULTS};
 use harness::context::{TestContext, wait_until};
@@ -53,6 +62,14 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         forms::CHECKS,
         header_fields::CHECKS,
         error_responses::CHECKS,
+        mounts::CHECKS,
+        gateway_requests::CHECKS,
+        gateway_content::CHECKS,
+        gateway_responses::CHECKS,
+        cgi::CHECKS,
+        fastcgi::CHECKS,
+        workers::CHECKS,
+        wsgi::CHECKS,
     ];
     groups.into_iter().flatten()
 }
