@@ -8,24 +8,17 @@ use crate::check::Check;
 use harness::client::get;
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
 use harness::error::{CheckResult, FailureKind, ensure};
+use harness::process;
 use harness::server::Start;
 use std::collections::BTreeSet;
 
 pub const CHECKS: &[Check] = &[
     Check {
         id: "program-environment",
-        must: "give a program PATH, the --env variables and those of the request, and no others",
-        why: "The server's environment may hold secrets, and may change what a program does.",
-        hint: "Begin with an empty environment.",
+        must: "give a program its own folder, PATH, the --env variables and those of the request; no others",
+        why: "RFC 3875, 7.2. The server's environment may hold secrets, or change what a program does.",
+        hint: "Begin with an empty environment, and start the program in the folder of its file.",
         run: program_environment,
-        ..STAGE_5
-    },
-    Check {
-        id: "program-folder",
-        must: "start a program in its own folder",
-        why: "RFC 3875, 7.2: programs look for their files there.",
-        hint: "The folder of the file, not the one that is mounted, if they differ.",
-        run: program_folder,
         ..STAGE_5
     },
     Check {
@@ -134,10 +127,11 @@ fn program_environment(ctx: &TestContext) -> CheckResult {
     });
     names.retain(|found| *found != name && *found != "OTHER");
     let received = names.into_iter().collect::<Vec<&str>>().join(", ");
-    ensure(received.is_empty(), "no other variables", received)
+    ensure(received.is_empty(), "no other variables", received)?;
+    ensure_own_folder(ctx)
 }
 
-fn program_folder(ctx: &TestContext) -> CheckResult {
+fn ensure_own_folder(ctx: &TestContext) -> CheckResult {
     let script = add_script(ctx, &format!("{TEXT}pwd -P\n"))?;
     let mount = format!("/{}={}", ctx.site.name(), script.path.display());
     let server = start_cgi(ctx, &["--cgi", &mount])?;
@@ -151,12 +145,19 @@ fn program_folder(ctx: &TestContext) -> CheckResult {
 fn program_descriptors(ctx: &TestContext) -> CheckResult {
     // ls(1) itself opens the folder that it lists.
     let script = add_script(ctx, &format!("{TEXT}exec ls /proc/self/fd\n"))?;
+    // What the harness itself has inherited is inherited by every program.
+    let inherited = process::inheritable_descriptors()?;
     let server = start_cgi(ctx, &[])?;
     let mut others = server.connect_many(4)?;
     for client in &mut others {
         client.send(b"GET");
     }
-    server.get(&script.target)?.ensure_serves(b"0\n1\n2\n3\n")
+    let response = server.get(&script.target)?;
+    response.ensure_status(200)?;
+    let text = String::from_utf8_lossy(&response.content);
+    let mut found: BTreeSet<&str> = text.lines().collect();
+    found.retain(|descriptor| !inherited.iter().any(|inherited| inherited == descriptor));
+    response.ensure(found.len() == 4, "four descriptors, one of them of ls(1)")
 }
 
 fn standard_error_is_logged(ctx: &TestContext) -> CheckResult {

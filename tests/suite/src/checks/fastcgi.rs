@@ -50,19 +50,11 @@ pub const CHECKS: &[Check] = &[
         ..FASTCGI
     },
     Check {
-        id: "fastcgi-overloaded",
-        must: "respond 503 if the application is overloaded, and 502 if it refuses its role",
-        why: "FastCGI 1.0, 5.5, and RFC 9110, 15.6.4: the client may try again.",
-        hint: "Look at the protocol status in FCGI_END_REQUEST.",
-        run: fastcgi_overloaded,
-        ..FASTCGI
-    },
-    Check {
-        id: "fastcgi-connection-is-lost",
-        must: "respond 502 if an application closes before its head, and visibly cut after it",
-        why: "Without FCGI_END_REQUEST a response isn't complete, wherever it ends.",
-        hint: "The end of the connection is not the end of the request.",
-        run: fastcgi_connection_is_lost,
+        id: "fastcgi-failures",
+        must: "respond 503 to an overloaded application, 502 to a lost connection, and visibly cut after a head",
+        why: "FastCGI 1.0, 5.5: without FCGI_END_REQUEST a response isn't complete, wherever it ends.",
+        hint: "Look at the protocol status. The end of the connection is not the end of the request.",
+        run: fastcgi_failures,
         ..FASTCGI
     },
     Check {
@@ -229,7 +221,12 @@ fn fastcgi_large_content(ctx: &TestContext) -> CheckResult {
     response.ensure_serves(&vec![b'b'; LENGTH])
 }
 
-fn fastcgi_overloaded(ctx: &TestContext) -> CheckResult {
+fn fastcgi_failures(ctx: &TestContext) -> CheckResult {
+    ensure_refusals_are_seen(ctx)?;
+    ensure_lost_connections_are_seen(ctx)
+}
+
+fn ensure_refusals_are_seen(ctx: &TestContext) -> CheckResult {
     const CANNOT_MULTIPLEX: u8 = 1;
     const UNKNOWN_ROLE: u8 = 3;
     let (application, server) = start(ctx, Start::default())?;
@@ -248,7 +245,7 @@ fn fastcgi_overloaded(ctx: &TestContext) -> CheckResult {
     client.response()?.ensure_status(200)
 }
 
-fn fastcgi_connection_is_lost(ctx: &TestContext) -> CheckResult {
+fn ensure_lost_connections_are_seen(ctx: &TestContext) -> CheckResult {
     let (application, server) = start(ctx, Start::default())?;
     let word = ctx.site.name();
     for output in ["", "Content-Type: text/plain\r\n"] {

@@ -24,18 +24,10 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "mount-errors",
-        must: "exit 1 or 2 on a prefix without a slash or given twice, and name it",
-        why: "Which of two applications answers must never depend on chance.",
-        hint: "Compare prefixes without the slash at their end.",
+        must: "exit 1 or 2 on an invalid or repeated prefix or a missing program, and name it",
+        why: "Which of two applications answers must never depend on chance, and a 502 is found too late.",
+        hint: "A prefix begins with a slash; one at its end makes no difference. Look before you announce.",
         run: mount_errors,
-        ..OPTIONS
-    },
-    Check {
-        id: "missing-application-error",
-        must: "exit 1 or 2 if a program or command is missing or not executable, and name it",
-        why: "An error at the start is easier to find than a 502 at night.",
-        hint: "Look before you announce the address.",
-        run: missing_application_error,
         ..OPTIONS
     },
     Check {
@@ -119,10 +111,10 @@ fn mount_errors(ctx: &TestContext) -> CheckResult {
     ] {
         ensure_refused(ctx, None, &options, named)?;
     }
-    Ok(())
+    ensure_missing_programs_are_refused(ctx)
 }
 
-fn missing_application_error(ctx: &TestContext) -> CheckResult {
+fn ensure_missing_programs_are_refused(ctx: &TestContext) -> CheckResult {
     let [missing, private] = [ctx.site.name(), ctx.site.name()];
     let file = ctx.site.add_outside(&private, "#!/bin/sh\n")?;
     let long = format!("unix:/{}", missing.repeat(20));

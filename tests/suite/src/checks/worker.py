@@ -118,6 +118,8 @@ def serve(connection, connections):
 def main():
     if len(sys.argv) > 1:
         note(sys.argv[1], str(os.getpid()))
+    # Nothing that goes wrong keeps it longer.
+    signal.alarm(120)
     listener = socket.socket(fileno=os.dup(0))
     listener.setblocking(True)
     connections = 0
