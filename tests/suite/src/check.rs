@@ -146,6 +146,6 @@ mod tests {
         assert_eq!(points.iter().sum::<u32>(), 100);
         assert!(points[..50].iter().all(|points| (1..=2).contains(points)));
         assert_eq!(points[50..140], [0; 90]);
-        assert_eq!(points[140..], [2, 4, 5]);
+        assert_eq!(points[140..], [1, 3, 5]);
     }
 }
