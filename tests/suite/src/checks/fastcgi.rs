@@ -98,22 +98,15 @@ fn fastcgi_application_responds(ctx: &TestContext) -> CheckResult {
     let word = ctx.site.name();
     let long = word.repeat(20);
     let options = [
-        format!("/path={}", at_path.address),
-        format!("/port={}", on_port.address),
-        format!("LAB={word}"),
+        ("--fastcgi", format!("/path={}", at_path.address)),
+        ("--fastcgi", format!("/port={}", on_port.address)),
+        ("--env", format!("LAB={word}")),
     ];
-    let server = start_with(
-        ctx,
-        Start::default(),
-        &[
-            "--fastcgi",
-            &options[0],
-            "--fastcgi",
-            &options[1],
-            "--env",
-            &options[2],
-        ],
-    )?;
+    let options = options.each_ref();
+    let options = options
+        .map(|(name, value)| [*name, value.as_str()])
+        .concat();
+    let server = start_with(ctx, Start::default(), &options)?;
     let content = ctx.site.bytes(3000);
     let fields = format!(
         "X-Short: {word}\r\nX-Long: {long}\r\nContent-Type: text/{word}\r\nContent-Length: 3000\r\n"
@@ -122,36 +115,36 @@ fn fastcgi_application_responds(ctx: &TestContext) -> CheckResult {
         let head = request("POST", &format!("{name}/a%20b?c=d"), &fields);
         let sent = [head, content.clone()].concat();
         let (mut client, mut connection, request) = ask(&server, application, &sent)?;
+        let is_responder = request.role == RESPONDER;
         let received = format!("role {}", request.role);
-        ensure(
-            request.role == RESPONDER,
-            "the role of a responder",
-            received,
-        )?;
-        for (name, value) in [
-            ("REQUEST_METHOD", "POST"),
-            ("SCRIPT_NAME", name),
-            ("PATH_INFO", "/a b"),
-            ("QUERY_STRING", "c=d"),
-            ("CONTENT_LENGTH", "3000"),
-            ("CONTENT_TYPE", &format!("text/{word}")),
-            ("HTTP_X_SHORT", &word),
-            ("HTTP_X_LONG", &long),
-            ("LAB", &word),
-        ] {
-            request.ensure_param(name, value.as_bytes())?;
-        }
+        ensure(is_responder, "the role of a responder", received)?;
+        ensure_params(&request, name, &word)?;
+        let is_same = request.content == content;
         let received = format!("{} bytes", request.content.len());
-        ensure(
-            request.content == content,
-            "the content in FCGI_STDIN",
-            received,
-        )?;
+        ensure(is_same, "the content in FCGI_STDIN", received)?;
         connection.respond(format!("Status: 201\r\n{HEAD}{word}").as_bytes());
         let response = client.response()?;
         response.ensure_status(201)?;
         response.ensure_field("Content-Type", "text/plain")?;
         response.ensure_content(word.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Fails unless the parameters, short and long ones, describe the request.
+fn ensure_params(request: &Request, name: &str, word: &str) -> CheckResult {
+    for (name, value) in [
+        ("REQUEST_METHOD", "POST"),
+        ("SCRIPT_NAME", name),
+        ("PATH_INFO", "/a b"),
+        ("QUERY_STRING", "c=d"),
+        ("CONTENT_LENGTH", "3000"),
+        ("CONTENT_TYPE", &format!("text/{word}")),
+        ("HTTP_X_SHORT", word),
+        ("HTTP_X_LONG", &word.repeat(20)),
+        ("LAB", word),
+    ] {
+        request.ensure_param(name, value.as_bytes())?;
     }
     Ok(())
 }

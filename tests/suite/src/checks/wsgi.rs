@@ -116,32 +116,32 @@ fn wsgi_application_responds(ctx: &TestContext) -> CheckResult {
     ensure_alive(ctx, &server)
 }
 
+/// An application that shows what it finds in its environ.
+const SHOW_ENVIRON: &str = "from wsgiref.validate import validator\n\
+     \n\
+     def show(environ, start_response):\n\
+     \x20   length = int(environ.get('CONTENT_LENGTH') or 0)\n\
+     \x20   content = environ['wsgi.input']\n\
+     \x20   lines = content.readline(), content.read(length)\n\
+     \x20   path = environ['PATH_INFO'].encode('latin-1').decode('utf-8')\n\
+     \x20   text = f'''SCRIPT_NAME={environ['SCRIPT_NAME']}\n\
+     PATH_INFO={path}\n\
+     QUERY_STRING={environ['QUERY_STRING']}\n\
+     CONTENT={lines}\n\
+     SCHEME={environ['wsgi.url_scheme']}\n\
+     THREADS={bool(environ['wsgi.multithread'])}\n\
+     PROCESSES={bool(environ['wsgi.multiprocess'])}\n\
+     ONCE={bool(environ['wsgi.run_once'])}\n\
+     HTTP_X_LAB={environ.get('HTTP_X_LAB')}\n\
+     '''\n\
+     \x20   print('in the log', environ.get('HTTP_X_LAB'), file=environ['wsgi.errors'])\n\
+     \x20   start_response('200 OK', [('Content-Type', 'text/plain; charset=utf-8')])\n\
+     \x20   return [text.encode()]\n\
+     \n\
+     application = validator(show)\n";
+
 fn wsgi_environ(ctx: &TestContext) -> CheckResult {
-    let module = add_module(
-        ctx,
-        "from wsgiref.validate import validator\n\
-         \n\
-         def show(environ, start_response):\n\
-         \x20   length = int(environ.get('CONTENT_LENGTH') or 0)\n\
-         \x20   content = environ['wsgi.input']\n\
-         \x20   lines = content.readline(), content.read(length)\n\
-         \x20   path = environ['PATH_INFO'].encode('latin-1').decode('utf-8')\n\
-         \x20   text = f'''SCRIPT_NAME={environ['SCRIPT_NAME']}\n\
-         PATH_INFO={path}\n\
-         QUERY_STRING={environ['QUERY_STRING']}\n\
-         CONTENT={lines}\n\
-         SCHEME={environ['wsgi.url_scheme']}\n\
-         THREADS={bool(environ['wsgi.multithread'])}\n\
-         PROCESSES={bool(environ['wsgi.multiprocess'])}\n\
-         ONCE={bool(environ['wsgi.run_once'])}\n\
-         HTTP_X_LAB={environ.get('HTTP_X_LAB')}\n\
-         '''\n\
-         \x20   print('in the log', environ.get('HTTP_X_LAB'), file=environ['wsgi.errors'])\n\
-         \x20   start_response('200 OK', [('Content-Type', 'text/plain; charset=utf-8')])\n\
-         \x20   return [text.encode()]\n\
-         \n\
-         application = validator(show)\n",
-    )?;
+    let module = add_module(ctx, SHOW_ENVIRON)?;
     let server = start(ctx, &module)?;
     let word = ctx.site.name();
     let content = format!("first\n{}", "second".repeat(20_000));
