@@ -90,10 +90,10 @@ enum Command {
     /// Measure how fast the stages are, next to other servers, and plot the results.
     ///
     /// Without a command, it builds stages 1 to 4 in release mode and starts them and each of nginx,
-    /// lighttpd, busybox httpd and python3 that is installed. (Stage 5 serves files as stage 4 does;
-    /// name it to measure it.) 1, 8, 64 and 256 clients request the
-    /// same page of 4 KiB, in interleaved rounds. Then it measures memory. It shows a table, and
-    /// writes speed.json, throughput.svg, memory.svg, and the waterfall of the stages.
+    /// lighttpd, busybox httpd and python3 that is installed. Stage 5 serves files as stage 4 does;
+    /// name it to measure it. 1, 8, 64 and 256 clients request the same page of 4 KiB, in interleaved
+    /// rounds. Then it measures memory. It shows a table, and writes speed.json, throughput.svg,
+    /// memory.svg, and the waterfall of the stages.
     ///
     /// The exit code is 0 if everything was measured, 1 if a server failed under load, 2 for wrong
     /// usage, and 3 for other errors, such as a missing load generator.

@@ -1,6 +1,7 @@
 //! The suite's own tests: every check can fail, correct servers pass, and the stages keep their
 //! shape. With `LAB_CI=1` the tests that take minutes run too.
 
+mod applications;
 mod cleanup;
 mod descriptors;
 mod exercises;

@@ -18,7 +18,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// A running stage. It ends with this value.
 pub struct Stage {
     pub child: Child,
-    address: String,
+    pub address: String,
     _group: ProcessGroup,
 }
 

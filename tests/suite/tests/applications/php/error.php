@@ -1,0 +1,2 @@
+<?php
+missing_function();

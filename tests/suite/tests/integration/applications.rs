@@ -1,0 +1,269 @@
+//! Real software behind stage 5: Git, PHP, Flask, Django and Bottle, used by real clients.
+
+use crate::BUILDING;
+use crate::stages::{Stage, start};
+use harness::cleanup::ProcessGroup;
+use harness::workspace;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long a server may take to listen.
+const START_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What uploads and pushes contain, in bytes.
+const LARGE: usize = 20 * 1024 * 1024;
+
+fn stage_5() -> PathBuf {
+    workspace::build_stages().unwrap()[4].clone()
+}
+
+fn folder() -> PathBuf {
+    workspace::root().join("tests/suite/tests/applications")
+}
+
+/// Runs a script that uses the server at `$URL` and returns what it prints. Any command that fails ends it.
+fn run(folder: &Path, url: &str, script: &str) -> String {
+    let mut command = Command::new("bash");
+    command.args(["-euo", "pipefail", "-c", script]);
+    command
+        .current_dir(folder)
+        .env("URL", url)
+        .env("HOME", folder);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{script}\n{errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn url(stage: &Stage) -> String {
+    format!("http://{}", stage.address)
+}
+
+/// A file of random bytes.
+fn add_large(folder: &Path) {
+    let mut bytes = vec![0; LARGE];
+    fastrand::fill(&mut bytes);
+    fs::write(folder.join("large"), bytes).unwrap();
+}
+
+/// Fails unless a response of three pieces, 0.3 s apart, came as it was written.
+fn ensure_pieces(folder: &Path, url: &str, path: &str) {
+    let script =
+        format!("curl -sSN $URL{path} | while read -r line; do echo $line $(date +%s%N); done");
+    let lines = run(folder, url, &script);
+    let times: Vec<u64> = lines
+        .lines()
+        .map(|line| line.rsplit_once(' ').unwrap().1.parse().unwrap())
+        .collect();
+    assert_eq!(times.len(), 3, "{lines}");
+    let passed = Duration::from_nanos(times[2] - times[0]);
+    assert!(
+        passed > Duration::from_millis(300),
+        "all at once: {passed:?}"
+    );
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs git: LAB_CI=1 runs it")]
+fn git_clones_pushes_and_fetches() {
+    let binary = stage_5();
+    let _running = BUILDING.read().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let here = scratch.path();
+    let path = run(here, "", "echo $(git --exec-path)/git-http-backend");
+    run(
+        here,
+        "",
+        "git init -q --bare -b main served/a.git; git -C served/a.git config http.receivepack true",
+    );
+    let mount = format!("/git={}", path.trim());
+    let projects = format!("GIT_PROJECT_ROOT={}/served", here.display());
+    let options = [
+        "--cgi",
+        &mount,
+        "--env",
+        &projects,
+        "--env",
+        "GIT_HTTP_EXPORT_ALL=1",
+        "--root",
+        ".",
+    ];
+    let stage = start(&binary, here, &options);
+    add_large(here);
+    // The push is so long that it is sent in chunks, and the many references of the fetch are
+    // compressed.
+    run(
+        here,
+        &url(&stage),
+        "git clone -q $URL/git/a.git one
+         cd one
+         git config user.name Somebody; git config user.email somebody@example.com
+         cp ../large .; git add .; git commit -qm large; git push -q origin HEAD:main
+         git clone -q -b main $URL/git/a.git ../two; cmp large ../two/large
+         for number in $(seq 300); do git tag tag-$number; done
+         echo more > more; git add .; git commit -qm more; git push -q --tags origin HEAD:main
+         cd ../two; git pull -q; cmp more ../one/more; git fsck --no-dangling
+         git -C ../served/a.git fsck --no-dangling",
+    );
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs php-cgi: LAB_CI=1 runs it")]
+fn php_runs_in_workers_of_the_stage() {
+    let binary = stage_5();
+    let _running = BUILDING.read().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let command = "/php=php-cgi -d post_max_size=64M -d upload_max_filesize=64M";
+    let root = folder();
+    let options = ["--spawn", command, "--root", root.to_str().unwrap()];
+    let stage = start(&binary, scratch.path(), &options);
+    ensure_php(scratch.path(), &url(&stage));
+}
+
+#[test]
+#[cfg_attr(
+    not(all(lab_ci, target_os = "linux")),
+    ignore = "needs php-fpm from Debian: LAB_CI=1 runs it on Linux"
+)]
+fn php_runs_in_its_own_server() {
+    let binary = stage_5();
+    let _running = BUILDING.read().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let here = scratch.path();
+    let socket = here.join("php.sock");
+    let text = format!(
+        "[global]\nerror_log = {0}/log\ndaemonize = no\n[www]\nlisten = {0}/php.sock\npm = static\n\
+         pm.max_children = 2\nphp_admin_value[post_max_size] = 64M\n\
+         php_admin_value[upload_max_filesize] = 64M\n",
+        here.display()
+    );
+    fs::write(here.join("fpm.conf"), text).unwrap();
+    let program = run(here, "", "ls /usr/sbin/php-fpm* | tail -1");
+    let mut command = Command::new(program.trim());
+    // It refuses to run as root unless it is told to.
+    command.args([
+        "--nodaemonize",
+        "--allow-to-run-as-root",
+        "--fpm-config",
+        "fpm.conf",
+    ]);
+    command
+        .current_dir(here)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    let (_child, _group) = ProcessGroup::start(&mut command).unwrap();
+    let deadline = Instant::now() + START_TIMEOUT;
+    while !socket.exists() {
+        assert!(Instant::now() < deadline, "{}", run(here, "", "cat log"));
+        thread::sleep(Duration::from_millis(20));
+    }
+    let mount = format!("/php=unix:{}", socket.display());
+    let root = folder();
+    let options = ["--fastcgi", &mount, "--root", root.to_str().unwrap()];
+    let stage = start(&binary, here, &options);
+    ensure_php(here, &url(&stage));
+}
+
+fn ensure_php(folder: &Path, url: &str) {
+    add_large(folder);
+    let report = run(
+        folder,
+        url,
+        "curl -sSf -b jar -c jar -d a=b $URL/php/report.php/more/path?c=d > /dev/null
+         curl -sSf -b jar -c jar -d a=b $URL/php/report.php/more/path?c=d",
+    );
+    let expected = r#"{"count":2,"method":"POST","script":"/php/report.php","info":"/more/path","form":{"a":"b"},"sizes":[]}"#;
+    assert_eq!(report, expected);
+    let head = run(folder, url, "curl -sSI $URL/php/report.php");
+    assert!(
+        head.starts_with("HTTP/1.1 201") && head.contains("X-Sample: yes"),
+        "{head}"
+    );
+    let uploaded = run(folder, url, "curl -sSf -F file=@large $URL/php/report.php");
+    assert!(
+        uploaded.contains(&format!("\"sizes\":{{\"file\":{LARGE}}}")),
+        "{uploaded}"
+    );
+    ensure_pieces(folder, url, "/php/pieces.php");
+    let code = |path: &str| {
+        run(
+            folder,
+            url,
+            &format!("curl -sS -o page -w '%{{http_code}}' $URL{path}"),
+        )
+    };
+    assert_eq!(code("/php/error.php"), "500");
+    assert_eq!(code("/php/missing.php"), "404");
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs packages from PyPI: LAB_CI=1 runs it")]
+fn python_frameworks_run_behind_the_stage() {
+    let binary = stage_5();
+    let _running = BUILDING.read().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let here = scratch.path();
+    let venv = workspace::root().join("target/applications/venv/bin");
+    let venv = venv.display();
+    run(
+        here,
+        "",
+        &format!(
+            "{venv}/django-admin startproject pages .
+             echo 'ALLOWED_HOSTS = [\"*\"]' >> pages/settings.py
+             {venv}/python manage.py migrate --verbosity 0
+             DJANGO_SUPERUSER_PASSWORD=secret {venv}/python manage.py createsuperuser --noinput \
+                 --username admin --email admin@example.com > /dev/null"
+        ),
+    );
+    let path = format!("PATH={venv}:{}", std::env::var("PATH").unwrap());
+    let modules = format!("PYTHONPATH={}:{}", folder().display(), here.display());
+    let mounts = [
+        "/flask=flask_pages:application",
+        "/bottle=bottle_pages:application",
+        "/django=pages.wsgi:application",
+    ];
+    let mut options = vec!["--root", ".", "--env", &path, "--env", &modules];
+    options.extend(mounts.iter().flat_map(|mount| ["--wsgi", *mount]));
+    let stage = start(&binary, here, &options);
+    let url = url(&stage);
+    add_large(here);
+    let counts = run(
+        here,
+        &url,
+        "for i in 1 2 3; do curl -sSf -b jar -c jar $URL/flask/count; done",
+    );
+    assert_eq!(counts, "123");
+    let uploaded = run(here, &url, "curl -sSf -F file=@large $URL/flask/upload");
+    assert_eq!(uploaded, LARGE.to_string());
+    ensure_pieces(here, &url, "/flask/pieces");
+    let away = run(
+        here,
+        &url,
+        "curl -sS -o page -w '%{http_code} %{redirect_url}' $URL/flask/away",
+    );
+    assert_eq!(away, format!("302 {url}/flask/count"));
+    run(here, &url, "curl -sSfI $URL/flask/count");
+    assert_eq!(
+        run(here, &url, "curl -sSf $URL/bottle/hello/lab"),
+        "Hello, lab!"
+    );
+    let text = run(
+        here,
+        &url,
+        "curl -sSf --data-urlencode text=ü $URL/bottle/form",
+    );
+    assert_eq!(text, "ü");
+    let admin = run(
+        here,
+        &url,
+        r#"login=$URL/django/admin/login/
+           token=$(curl -sSf -b cookies -c cookies $login | sed -n 's/.*csrfmiddlewaretoken" value="\([^"]*\).*/\1/p' | head -1)
+           curl -sSf -b cookies -c cookies -e $URL -d "csrfmiddlewaretoken=$token&username=admin&password=secret" "$login?next=/django/admin/" > /dev/null
+           curl -sSf -b cookies -c cookies $URL/django/admin/auth/user/"#,
+    );
+    assert!(admin.contains("admin@example.com"), "{admin}");
+}
