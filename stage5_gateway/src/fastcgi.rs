@@ -56,19 +56,10 @@ pub struct Record {
 
 /// A record as bytes.
 fn record(kind: u8, id: u16, content: &[u8]) -> Vec<u8> {
-    let [id_high, id_low] = id.to_be_bytes();
-    let [length_high, length_low] = (content.len() as u16).to_be_bytes();
+    let length = (content.len() as u16).to_be_bytes();
     let padding = content.len().wrapping_neg() % 8;
-    let header = [
-        1,
-        kind,
-        id_high,
-        id_low,
-        length_high,
-        length_low,
-        padding as u8,
-        0,
-    ];
+    let (start, end) = ([1, kind], [padding as u8, 0]);
+    let header = [start, id.to_be_bytes(), length, end].concat();
     [&header, content, &[0; 8][..padding]].concat()
 }
 
@@ -84,27 +75,17 @@ fn stream(kind: u8, content: &[u8]) -> Vec<u8> {
 pub fn read_record(reader: &mut impl Read) -> io::Result<Record> {
     let mut header = [0; 8];
     reader.read_exact(&mut header)?;
-    let [
-        version,
-        kind,
-        id_high,
-        id_low,
-        length_high,
-        length_low,
-        padding,
-        _,
-    ] = header;
-    if version != 1 {
+    if header[0] != 1 {
         return Err(Error::new(
             ErrorKind::InvalidData,
             "it doesn't speak FastCGI 1.0",
         ));
     }
-    let length = usize::from(u16::from_be_bytes([length_high, length_low]));
-    let mut content = vec![0; length + usize::from(padding)];
+    let number = |start| u16::from_be_bytes([header[start], header[start + 1]]);
+    let (kind, id, length, padding) = (header[1], number(2), number(4), header[6]);
+    let mut content = vec![0; usize::from(length) + usize::from(padding)];
     reader.read_exact(&mut content)?;
-    content.truncate(length);
-    let id = u16::from_be_bytes([id_high, id_low]);
+    content.truncate(usize::from(length));
     Ok(Record { kind, id, content })
 }
 

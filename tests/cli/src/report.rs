@@ -171,7 +171,7 @@ impl Report {
         self.score = self.checks.iter().map(|check| check.score).sum();
         self.status = if self.count(Status::Broken) > 0 {
             Status::Broken
-        } else if self.score == self.max_score {
+        } else if self.count(Status::Passed) == self.checks.len() {
             Status::Passed
         } else {
             Status::Failed

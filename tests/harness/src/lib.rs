@@ -5,6 +5,7 @@
 //! - [`site`] makes document roots with random names and contents.
 //! - [`program`] starts a program; [`server`] waits for its announcement and talks to it.
 //! - [`client`] sends raw bytes; [`response`] parses what comes back.
+//! - [`fastcgi`] is an application behind a server that sees and sends every byte, too.
 //! - [`process`] knows processes, threads and descriptors; [`tcp`] knows sockets.
 //! - [`cleanup`] ends every process and removes every temporary folder, however a run ends.
 //! - [`starvation`] says whether the machine was too busy for a verdict.
@@ -17,6 +18,7 @@ pub mod cleanup;
 pub mod client;
 pub mod context;
 pub mod error;
+pub mod fastcgi;
 pub mod process;
 pub mod program;
 pub mod response;

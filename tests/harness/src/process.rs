@@ -117,7 +117,7 @@ pub fn process(pid: i32) -> CheckResult<Option<Process>> {
 }
 
 /// Every process of the system.
-fn all() -> CheckResult<Vec<Process>> {
+pub fn all() -> CheckResult<Vec<Process>> {
     let mut processes = Vec::new();
     for entry in entries("/proc")? {
         if let Some(pid) = entry
@@ -178,6 +178,23 @@ pub fn descriptors(pid: i32) -> CheckResult<usize> {
     // They are counted one by one: the size of the folder includes the descriptor that a
     // blocked accept(2) has reserved.
     Ok(entries(&format!("/proc/{pid}/fd"))?.len())
+}
+
+/// The descriptors of this process that a program inherits which it starts, except the first three.
+pub fn inheritable_descriptors() -> CheckResult<Vec<String>> {
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+    let mut found = Vec::new();
+    for entry in entries("/proc/self/fdinfo")? {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let info = read(&format!("/proc/self/fdinfo/{name}"))?.unwrap_or_default();
+        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
+        let is_inherited = flags.is_some_and(|flags| flags & CLOSE_ON_EXEC == 0);
+        if is_inherited && !["0", "1", "2"].contains(&name.as_str()) {
+            found.push(name);
+        }
+    }
+    Ok(found)
 }
 
 /// The inodes of the sockets that a process has open.

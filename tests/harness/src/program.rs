@@ -54,6 +54,8 @@ pub struct Program {
     pub arguments: Vec<OsString>,
     /// The user that it runs as; `None` for the current user.
     pub user: Option<Account>,
+    /// The folder that it is started in, if its path is absolute; `None` for the current one.
+    pub folder: Option<PathBuf>,
     /// Keeps the folder of a copy until its last user is gone.
     _folder: Option<Arc<ScratchDir>>,
 }
@@ -65,6 +67,7 @@ impl Program {
             path: path.into(),
             arguments: Vec::new(),
             user: None,
+            folder: None,
             _folder: None,
         }
     }
@@ -111,6 +114,9 @@ impl Program {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
         command.args(&self.arguments).env_clear();
+        if let Some(folder) = &self.folder {
+            command.current_dir(folder);
+        }
         let inherited = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
         command.envs(ENVIRONMENT.iter().filter_map(inherited));
         // Keeps panic messages short.

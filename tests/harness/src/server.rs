@@ -13,6 +13,7 @@ use crate::text::readable;
 use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
@@ -54,6 +55,10 @@ pub struct Start {
     pub timeout: u32,
     /// `--verbose`.
     pub verbose: bool,
+    /// Further options, such as those of the gateway.
+    pub arguments: Vec<OsString>,
+    /// The folder that it is started in; `None` for the current one.
+    pub folder: Option<PathBuf>,
 }
 
 impl Default for Start {
@@ -62,6 +67,8 @@ impl Default for Start {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             timeout: 60,
             verbose: false,
+            arguments: Vec::new(),
+            folder: None,
         }
     }
 }
@@ -224,6 +231,9 @@ impl Server {
         if start.verbose {
             options.push("--verbose".into());
         }
+        options.extend(start.arguments);
+        let mut program = program.clone();
+        program.folder = start.folder;
         let (mut child, group) = program.start(&options)?;
         let lines = lines(child.stdout.take());
         log.capture(child.stderr.take());

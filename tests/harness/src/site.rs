@@ -2,7 +2,7 @@
 //! can be hard-coded in a program.
 
 use crate::account::Account;
-use crate::cleanup::ScratchDir;
+use crate::cleanup::{self, ScratchDir};
 use fastrand::Rng;
 use memchr::memmem;
 use std::cell::RefCell;
@@ -157,6 +157,29 @@ impl Site {
         let (title, text) = (self.name(), self.name());
         let page = format!("<!DOCTYPE html>\n<title>{title}</title>\n{text}\n");
         self.add(name, page.as_bytes())
+    }
+
+    /// Adds an executable file to a folder next to the root. The folder belongs to the user that the
+    /// server runs as.
+    pub fn add_executable(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.add_outside(name, text)?;
+        self.hand_over(&path, 0o755)?;
+        Ok(path)
+    }
+
+    /// Adds a file to a folder next to the root.
+    pub fn add_outside(&self, name: &str, text: &str) -> io::Result<PathBuf> {
+        let path = self.outside(name);
+        let top = self.folder.path();
+        let folders = path.ancestors().skip(1);
+        for folder in folders.take_while(|folder| *folder != top) {
+            fs::create_dir_all(folder)?;
+            self.hand_over(folder, 0o755)?;
+        }
+        // Nobody could execute it while it is open for writing.
+        cleanup::without_starting_processes(|| fs::write(&path, text))?;
+        self.hand_over(&path, 0o644)?;
+        Ok(path)
     }
 
     /// Adds a file of zero bytes below the root. It uses no space on the disk.

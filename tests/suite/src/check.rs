@@ -84,10 +84,18 @@ impl Check {
 
 /// The points of each check: whole numbers that sum to 100. Each check gets the whole part of its
 /// share; the remaining points go to the checks that lost most by rounding. A check that would be
-/// worth nothing gets a point of the one that is worth most, as long as there are at most 100.
+/// worth nothing gets a point of the one that is worth most.
+///
+/// Of more than 100 checks, some must be worth nothing. Then a check of an earlier lesson counts one
+/// less than its weight says: only the important ones are worth points again. All must pass
+/// nevertheless.
 pub fn points(checks: &[&Check]) -> Vec<u32> {
-    let total: u32 = checks.iter().map(|check| check.weight).sum();
-    let shares: Vec<u32> = checks.iter().map(|check| check.weight * 100).collect();
+    let newest = checks.iter().map(|check| *check.stages.start()).max();
+    let is_earlier = |check: &Check| checks.len() > 100 && Some(*check.stages.start()) < newest;
+    let weight = |check: &&Check| check.weight - u32::from(is_earlier(check));
+    let weights: Vec<u32> = checks.iter().map(weight).collect();
+    let total: u32 = weights.iter().sum();
+    let shares: Vec<u32> = weights.iter().map(|weight| weight * 100).collect();
     let mut points: Vec<u32> = shares.iter().map(|share| share / total).collect();
     let mut order: Vec<usize> = (0..checks.len()).collect();
     order.sort_by_key(|&index| (Reverse(shares[index] % total), index));
@@ -95,7 +103,9 @@ pub fn points(checks: &[&Check]) -> Vec<u32> {
     for &index in order.iter().take(remaining as usize) {
         points[index] += 1;
     }
-    while let Some(worthless) = points.iter().position(|points| *points == 0) {
+    while let Some(worthless) =
+        (0..points.len()).find(|&index| points[index] == 0 && weights[index] > 0)
+    {
         let most = (0..points.len()).max_by_key(|&index| (points[index], Reverse(index)));
         let Some(most) = most.filter(|&most| points[most] > 1) else {
             break;
@@ -120,5 +130,22 @@ mod tests {
         let checks = weights.map(|weight| Check { weight, ..DEFAULTS });
         let checks: Vec<&Check> = checks.iter().collect();
         assert_eq!(points(&checks), [1; 100]);
+    }
+
+    #[test]
+    fn of_more_than_100_checks_earlier_ones_count_less() {
+        let check = |weight, first| Check {
+            weight,
+            stages: first..=5,
+            ..DEFAULTS
+        };
+        let mut checks: Vec<Check> = (0..50).map(|_| check(1, 5)).collect();
+        checks.extend((0..90).map(|_| check(1, 1)));
+        checks.extend([check(2, 4), check(3, 2), check(3, 5)]);
+        let points = points(&checks.iter().collect::<Vec<&Check>>());
+        assert_eq!(points.iter().sum::<u32>(), 100);
+        assert!(points[..50].iter().all(|points| (1..=2).contains(points)));
+        assert_eq!(points[50..140], [0; 90]);
+        assert_eq!(points[140..], [1, 3, 5]);
     }
 }

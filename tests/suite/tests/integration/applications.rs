@@ -1,10 +1,13 @@
 //! Real software behind stage 5: Git, PHP, Flask, Django and Bottle, used by real clients.
 
 use crate::BUILDING;
-use crate::stages::{Stage, start};
+use crate::stages::{Stage, exchange, start};
 use harness::cleanup::ProcessGroup;
+use harness::process::{self, Signal};
 use harness::workspace;
+use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -266,4 +269,117 @@ fn python_frameworks_run_behind_the_stage() {
            curl -sSf -b cookies -c cookies $URL/django/admin/auth/user/"#,
     );
     assert!(admin.contains("admin@example.com"), "{admin}");
+}
+
+/// How long workers are killed, and how often.
+const KILLING: Duration = Duration::from_secs(10);
+const KILL_EVERY: Duration = Duration::from_millis(200);
+
+#[test]
+#[cfg_attr(
+    not(all(lab_ci, target_os = "linux")),
+    ignore = "kills workers for 10 s: LAB_CI=1 runs it on Linux"
+)]
+fn killed_workers_lose_nothing_that_was_answered() {
+    let binary = stage_5();
+    let _running = BUILDING.read().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let here = scratch.path();
+    let ledger = here.join("ledger");
+    let ledger_option = format!("LEDGER={}", ledger.display());
+    let modules = format!("PYTHONPATH={}", folder().display());
+    let options = [
+        "--root",
+        ".",
+        "--workers",
+        "4",
+        "--wsgi",
+        "/=ledger:application",
+        "--env",
+        &ledger_option,
+        "--env",
+        &modules,
+    ];
+    let mut stage = start(&binary, here, &options);
+    let mut log = stage.child.stderr.take().unwrap();
+    thread::spawn(move || io::copy(&mut log, &mut io::sink()));
+    let server = stage.child.id() as i32;
+    let supervisors = children(&[server]);
+    let before = process::descriptors(server).unwrap();
+    let end = Instant::now() + KILLING;
+    let answered: Vec<String> = thread::scope(|scope| {
+        let clients: Vec<_> = (0..64)
+            .map(|number| {
+                scope.spawn({
+                    let stage = &stage;
+                    move || post_until(end, stage, number)
+                })
+            })
+            .collect();
+        while Instant::now() < end {
+            thread::sleep(KILL_EVERY);
+            let workers = children(&children(&[server]));
+            if let Some(worker) = fastrand::choice(&workers) {
+                process::kill(*worker, Signal::KILL);
+            }
+        }
+        let answered = clients
+            .into_iter()
+            .flat_map(|client| client.join().unwrap());
+        answered.collect()
+    });
+    let text = fs::read_to_string(&ledger).unwrap();
+    let noted: BTreeSet<&str> = text.lines().collect();
+    let lost: Vec<&String> = answered
+        .iter()
+        .filter(|path| !noted.contains(path.as_str()))
+        .collect();
+    assert!(lost.is_empty(), "{lost:?}");
+    assert!(
+        answered.len() > 500,
+        "only {} requests were answered",
+        answered.len()
+    );
+    assert_ne!(supervisors, children(&[server]), "no worker was replaced");
+    let deadline = Instant::now() + START_TIMEOUT;
+    while process::descriptors(server).unwrap() > before || children(&[server]).len() != 4 {
+        assert!(Instant::now() < deadline, "descriptors or workers leak");
+        thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The children of these processes.
+fn children(parents: &[i32]) -> Vec<i32> {
+    let all = process::all().unwrap().into_iter();
+    let children = all.filter(|process| parents.contains(&process.parent));
+    children.map(|process| process.pid).collect()
+}
+
+/// Posts until then. Returns the paths of the requests that were answered. Whoever was served by a worker
+/// that was killed gets 502, or less than all of a response.
+fn post_until(end: Instant, stage: &Stage, number: usize) -> Vec<String> {
+    let mut answered = Vec::new();
+    for count in 0.. {
+        if Instant::now() > end {
+            break;
+        }
+        let path = format!("/{number}/{count}");
+        let content = "x".repeat(fastrand::usize(..200_000));
+        let length = content.len();
+        let request = format!("POST {path} HTTP/1.0\r\nContent-Length: {length}\r\n\r\n{content}");
+        let Ok(response) = exchange(stage, request.as_bytes()) else {
+            continue;
+        };
+        let (head, received) = response.split_once("\r\n\r\n").unwrap_or_default();
+        if head.starts_with("HTTP/1.1 200 ") {
+            assert!(
+                received == format!("{path}{content}"),
+                "{path}: wrong content"
+            );
+            answered.push(path);
+        } else {
+            assert!(head.starts_with("HTTP/1.1 502 "), "{path}: {head}");
+        }
+    }
+    answered
 }

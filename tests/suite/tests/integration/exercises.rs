@@ -4,29 +4,16 @@
 //! in `faults.toml` is a small change to a solution that fails exactly the checks that it lists.
 //! Normally, diffs and faults are applied but not built. With `LAB_CI=1` they are built and run.
 
-use crate::packages::{Workspace, read};
+use crate::packages::{Fault, Workspace, read};
 use crate::{BUILDING, ensure_verdicts, jobs};
 use harness::program::Program;
 use harness::workspace::{self, stage};
-use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use suite::checks;
 use suite::exercises::{self, Exercise};
 use suite::patch::{self, Sources};
-
-/// A change that makes a solution wrong.
-#[derive(Deserialize)]
-struct Fault {
-    /// Its name in `src/`.
-    file: String,
-    /// What is replaced. The file contains it once.
-    find: String,
-    replace: String,
-    /// The checks of the exercise that fail.
-    fails: BTreeSet<String>,
-}
 
 fn folder() -> PathBuf {
     workspace::root().join("tests/suite/exercises")
@@ -49,14 +36,7 @@ fn solution(exercise: &Exercise) -> Sources {
 
 /// The solution of an exercise with a fault.
 fn faulty_solution(exercise: &Exercise, fault: &Fault) -> Sources {
-    let Fault { file, find, .. } = fault;
-    let mut sources = solution(exercise);
-    let text = sources.get_mut(&format!("src/{file}")).unwrap();
-    let count = text.matches(find).count();
-    let name = exercise.name;
-    assert_eq!(count, 1, "{name}: {file} must contain this once: {find}");
-    *text = text.replacen(find, &fault.replace, 1);
-    sources
+    fault.apply(solution(exercise))
 }
 
 fn faulty_package(exercise: &Exercise, number: usize) -> String {

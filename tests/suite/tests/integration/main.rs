@@ -7,6 +7,7 @@ mod descriptors;
 mod exercises;
 mod faults;
 mod field;
+mod gateway;
 mod ladder;
 mod packages;
 mod races;

@@ -2,12 +2,37 @@
 
 use harness::program::Program;
 use harness::workspace;
-use std::collections::BTreeMap;
+use serde::Deserialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use suite::patch::Sources;
 use toml::Table;
+
+/// A change that makes a program wrong.
+#[derive(Deserialize)]
+pub struct Fault {
+    /// The name of a file in `src/`.
+    file: String,
+    /// What is replaced. The file contains it once.
+    find: String,
+    replace: String,
+    /// The checks that fail.
+    pub fails: BTreeSet<String>,
+}
+
+impl Fault {
+    /// The program with this fault.
+    pub fn apply(&self, mut sources: Sources) -> Sources {
+        let Fault { file, find, .. } = self;
+        let text = sources.get_mut(&format!("src/{file}")).unwrap();
+        let count = text.matches(find).count();
+        assert_eq!(count, 1, "{file} must contain this once: {find}");
+        *text = text.replacen(find, &self.replace, 1);
+        sources
+    }
+}
 
 /// A workspace below the target folder.
 pub struct Workspace {

@@ -34,10 +34,10 @@ const GATEWAY_LESSON: [&str; 8] = [
 ];
 
 /// The most lines that may be added to and removed from them.
-const GATEWAY_DIFF_LIMIT: usize = 220;
+const GATEWAY_DIFF_LIMIT: usize = 240;
 
 /// Each stage must have fewer lines of code than this.
-const CODE_LIMITS: [usize; 5] = [400, 400, 400, 900, 2400];
+const CODE_LIMITS: [usize; 5] = [400, 400, 400, 900, 2600];
 
 /// The crates that every stage may depend on.
 const CRATES: [&str; 4] = ["anyhow", "clap", "regex", "socket2"];

@@ -42,7 +42,7 @@ pub fn start(binary: &Path, folder: &Path, options: &[&str]) -> Stage {
 }
 
 /// Whatever a stage sends in response to these bytes, up to the end of the connection.
-fn exchange(stage: &Stage, request: &[u8]) -> std::io::Result<String> {
+pub fn exchange(stage: &Stage, request: &[u8]) -> std::io::Result<String> {
     let mut client = TcpStream::connect(&stage.address)?;
     client.set_read_timeout(Some(TIMEOUT))?;
     client.write_all(request)?;

@@ -1,0 +1,259 @@
+//! Programs as processes: what they get of the server, what becomes of their standard error, and
+//! how they end.
+
+use super::gateway::{
+    STAGE_5, TEXT, add_script, ensure_ends, ensure_line, start_cgi, start_cgi_with,
+};
+use crate::check::Check;
+use harness::client::get;
+use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
+use harness::error::{CheckResult, FailureKind, ensure};
+use harness::process;
+use harness::server::Start;
+use std::collections::BTreeSet;
+
+pub const CHECKS: &[Check] = &[
+    Check {
+        id: "program-environment",
+        must: "give a program its own folder, PATH, the --env variables and those of the request; no others",
+        why: "RFC 3875, 7.2. The server's environment may hold secrets, or change what a program does.",
+        hint: "Begin with an empty environment, and start the program in the folder of its file.",
+        run: program_environment,
+        ..STAGE_5
+    },
+    Check {
+        id: "program-descriptors",
+        must: "give a program the descriptors 0, 1 and 2, and no others",
+        why: "A program that holds the socket of a client or the listener can keep it open.",
+        hint: "Descriptors are closed on exec(2) if they have the flag O_CLOEXEC.",
+        linux_only: true,
+        run: program_descriptors,
+        ..STAGE_5
+    },
+    Check {
+        id: "standard-error-is-logged",
+        must: "log a program's standard error, with control characters escaped",
+        why: "CWE-117: it shows why a program failed, and may hold what a client sent.",
+        hint: "Read it while the program runs.",
+        run: standard_error_is_logged,
+        ..STAGE_5
+    },
+    Check {
+        id: "standard-error-is-bounded",
+        must: "respond while a program floods its standard error, and log at most 1 MiB of it",
+        why: "A pipe that nobody reads stops the program, and a log without a limit fills the disk.",
+        hint: "Read and discard what is too much.",
+        about: &[FailureKind::TooSlow],
+        run: standard_error_is_bounded,
+        ..STAGE_5
+    },
+    Check {
+        id: "open-standard-output",
+        must: "end a response when the program has exited, even if its child holds standard output",
+        why: "A service that a program starts would keep the client waiting for ever.",
+        hint: "Wait for the output and for the exit at the same time.",
+        about: &[FailureKind::TooSlow],
+        run: open_standard_output,
+        ..STAGE_5
+    },
+    Check {
+        id: "client-leaves-program",
+        must: "kill a program with all of its group when its client has left, and reap it",
+        why: "Nobody wants its response, and others could use the processor.",
+        hint: "Look at the connection while you wait for the program.",
+        slow: true,
+        linux_only: true,
+        run: client_leaves_program,
+        ..STAGE_5
+    },
+    Check {
+        id: "program-timeout",
+        must: "respond 504 after --app-timeout, kill the program with its group, and reap it",
+        why: "RFC 9110, 15.6.5. A few requests would be enough to fill the process table.",
+        hint: "Start it in a process group of its own.",
+        weight: 2,
+        slow: true,
+        linux_only: true,
+        run: program_timeout,
+        ..STAGE_5
+    },
+];
+
+/// Lines of a script that starts a child, notes both process ids, and never ends.
+const HANG: &str = "sleep 100 &\necho \"$$ $!\" > \"$0.ids\"\nwait\n";
+
+fn program_environment(ctx: &TestContext) -> CheckResult {
+    const OF_REQUEST: [&str; 19] = [
+        "CONTENT_LENGTH",
+        "CONTENT_TYPE",
+        "DOCUMENT_ROOT",
+        "GATEWAY_INTERFACE",
+        "PATH_INFO",
+        "PATH_TRANSLATED",
+        "QUERY_STRING",
+        "REDIRECT_STATUS",
+        "REMOTE_ADDR",
+        "REMOTE_HOST",
+        "REMOTE_PORT",
+        "REQUEST_METHOD",
+        "REQUEST_SCHEME",
+        "REQUEST_URI",
+        "SCRIPT_FILENAME",
+        "SCRIPT_NAME",
+        "SERVER_SOFTWARE",
+        "AUTH_TYPE",
+        "REMOTE_USER",
+    ];
+    // The shell itself sets PWD, and some shells a few more.
+    const OF_SHELL: [&str; 4] = ["PWD", "OLDPWD", "SHLVL", "_"];
+    let script = add_script(ctx, &format!("{TEXT}exec env\n"))?;
+    let (name, value) = (ctx.site.name(), ctx.site.name());
+    let options = [format!("{name}=a={value}"), format!("OTHER={value}")];
+    let server = start_cgi(ctx, &["--env", &options[0], "--env", &options[1]])?;
+    let response = server.get(&script.target)?;
+    response.ensure_status(200)?;
+    for option in &options {
+        ensure_line(&response, option)?;
+    }
+    let text = String::from_utf8_lossy(&response.content);
+    let mut names: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| Some(line.split_once('=')?.0))
+        .collect();
+    response.ensure(names.remove("PATH"), "the variable PATH")?;
+    names.retain(|found| {
+        let is_known = OF_REQUEST.contains(found) || OF_SHELL.contains(found);
+        !is_known && !found.starts_with("HTTP_") && !found.starts_with("SERVER_")
+    });
+    names.retain(|found| *found != name && *found != "OTHER");
+    let received = names.into_iter().collect::<Vec<&str>>().join(", ");
+    ensure(received.is_empty(), "no other variables", received)?;
+    ensure_own_folder(ctx)
+}
+
+fn ensure_own_folder(ctx: &TestContext) -> CheckResult {
+    let script = add_script(ctx, &format!("{TEXT}pwd -P\n"))?;
+    let mount = format!("/{}={}", ctx.site.name(), script.path.display());
+    let server = start_cgi(ctx, &["--cgi", &mount])?;
+    let folder = format!("{}\n", ctx.site.outside("programs").display());
+    for target in [&script.target, mount.split('=').next().unwrap_or_default()] {
+        server.get(target)?.ensure_serves(folder.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn program_descriptors(ctx: &TestContext) -> CheckResult {
+    // ls(1) itself opens the folder that it lists.
+    let script = add_script(ctx, &format!("{TEXT}exec ls /proc/self/fd\n"))?;
+    // What the harness itself has inherited is inherited by every program.
+    let inherited = process::inheritable_descriptors()?;
+    let server = start_cgi(ctx, &[])?;
+    let mut others = server.connect_many(4)?;
+    for client in &mut others {
+        client.send(b"GET");
+    }
+    let response = server.get(&script.target)?;
+    response.ensure_status(200)?;
+    let text = String::from_utf8_lossy(&response.content);
+    let mut found: BTreeSet<&str> = text.lines().collect();
+    found.retain(|descriptor| !inherited.iter().any(|inherited| inherited == descriptor));
+    response.ensure(found.len() == 4, "four descriptors, one of them of ls(1)")
+}
+
+fn standard_error_is_logged(ctx: &TestContext) -> CheckResult {
+    let (first, second) = (ctx.site.name(), ctx.site.name());
+    let lines = format!("printf '{first} \\033[31mred\\n{second}' >&2\n{TEXT}printf text\n");
+    let script = add_script(ctx, &lines)?;
+    let server = start_cgi(ctx, &[])?;
+    server.get(&script.target)?.ensure_serves(b"text")?;
+    for word in [first, second] {
+        let line = server.wait_for_log_line(&[&word])?;
+        ensure(
+            line.is_some(),
+            format!("a log line with `{word}`"),
+            server.log_text(),
+        )?;
+    }
+    let is_escaped = !server.log().contains(&0x1b);
+    ensure(
+        is_escaped,
+        "a log without escape sequences",
+        server.log_text().escape_debug().to_string(),
+    )
+}
+
+fn standard_error_is_bounded(ctx: &TestContext) -> CheckResult {
+    const MAX: usize = 1024 * 1024;
+    let word = ctx.site.name();
+    let flood = format!("yes {word} | head -c 8000000 >&2\n{TEXT}printf text\n");
+    let lines = add_script(ctx, &flood)?;
+    let one_line = add_script(
+        ctx,
+        &format!("head -c 8000000 /dev/zero >&2\n{TEXT}printf text\n"),
+    )?;
+    let calm = add_script(ctx, &format!("echo calm-{word} >&2\n{TEXT}"))?;
+    let server = start_cgi(ctx, &[])?;
+    for script in [lines, one_line] {
+        server.get(&script.target)?.ensure_serves(b"text")?;
+    }
+    server.get(&calm.target)?.ensure_status(200)?;
+    let line = server.wait_for_log_line(&[&format!("calm-{word}")])?;
+    ensure(line.is_some(), "the log of the next program", "nothing")?;
+    let length = server.log().len();
+    ensure(
+        length <= MAX,
+        format!("a log of at most {MAX} bytes"),
+        format!("{length} bytes"),
+    )
+}
+
+fn open_standard_output(ctx: &TestContext) -> CheckResult {
+    let word = ctx.site.name();
+    let script = add_script(ctx, &format!("{TEXT}sleep 100 &\nprintf {word}\n"))?;
+    let server = start_cgi(ctx, &["--app-timeout", "100"])?;
+    for version in ["1.1", "1.0"] {
+        let request = format!("GET {} HTTP/{version}\r\nHost: a\r\n\r\n", script.target);
+        server
+            .exchange(request.as_bytes())?
+            .ensure_serves(word.as_bytes())?;
+    }
+    Ok(())
+}
+
+fn client_leaves_program(ctx: &TestContext) -> CheckResult {
+    let silent = add_script(ctx, HANG)?;
+    let begun = add_script(ctx, &format!("{TEXT}printf text\n{HANG}"))?;
+    let server = start_cgi_with(ctx, Start::with_short_timeout(), &["--app-timeout", "100"])?;
+    for script in [silent, begun] {
+        let mut client = server.connect()?;
+        client.send(&get(&script.target));
+        let ids = script.numbers("ids")?;
+        drop(client);
+        for id in ids {
+            ensure_ends(&server, id)?;
+        }
+    }
+    Ok(())
+}
+
+fn program_timeout(ctx: &TestContext) -> CheckResult {
+    let word = ctx.site.name();
+    let hanging = add_script(ctx, HANG)?;
+    let deaf = add_script(ctx, &format!("trap '' TERM INT HUP\n{HANG}"))?;
+    let good = add_script(ctx, &format!("{TEXT}printf {word}\n"))?;
+    let server = start_cgi(ctx, &["--app-timeout", "1"])?;
+    for script in [hanging, deaf] {
+        server.get(&script.target)?.ensure_status(504)?;
+        for id in script.numbers("ids")? {
+            ensure_ends(&server, id)?;
+        }
+    }
+    let has_children = || Ok(server.children()?.is_empty());
+    let is_alone = wait_until(RESPONSE_TIMEOUT, has_children)?;
+    ensure(
+        is_alone,
+        "no process that was left behind",
+        format!("{:?}", server.children()?),
+    )?;
+    server.get(&good.target)?.ensure_serves(word.as_bytes())
+}
