@@ -185,11 +185,11 @@ fn standard_error_is_logged(ctx: &TestContext) -> CheckResult {
 fn standard_error_is_bounded(ctx: &TestContext) -> CheckResult {
     const MAX: usize = 1024 * 1024;
     let word = ctx.site.name();
-    let flood = format!("yes {word} | head -c 8000000 >&2\n{TEXT}printf text\n");
+    let flood = format!("yes {word} | head -c 3000000 >&2\n{TEXT}printf text\n");
     let lines = add_script(ctx, &flood)?;
     let one_line = add_script(
         ctx,
-        &format!("head -c 8000000 /dev/zero >&2\n{TEXT}printf text\n"),
+        &format!("head -c 3000000 /dev/zero >&2\n{TEXT}printf text\n"),
     )?;
     let calm = add_script(ctx, &format!("echo calm-{word} >&2\n{TEXT}"))?;
     let server = start_cgi(ctx, &[])?;

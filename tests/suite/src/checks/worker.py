@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """A FastCGI worker of the checks. The query says what to do, as COMMAND=NAME.
 
-It leaves files for the check to see, and waits for others, in its own folder. The first argument is
-the name of a file that is created when it starts.
+It leaves files for the check to see, and waits for others, in its own folder. One of them says that
+it has started. An argument is the name of another.
 """
 
 import os
@@ -20,9 +20,10 @@ FOLDER = os.path.dirname(os.path.abspath(__file__))
 def note(name, text=""):
     """Writes a file that is complete as soon as it exists."""
     path = os.path.join(FOLDER, name)
-    with open(path + ".part", "w") as file:
+    part = f"{path}.{os.getpid()}"
+    with open(part, "w") as file:
         file.write(text + "\n")
-    os.rename(path + ".part", path)
+    os.rename(part, path)
 
 
 def receive(connection):
@@ -122,6 +123,7 @@ def main():
     signal.alarm(120)
     listener = socket.socket(fileno=os.dup(0))
     listener.setblocking(True)
+    note(f"{os.getpid()}.ready")
     connections = 0
     while True:
         connection, _ = listener.accept()

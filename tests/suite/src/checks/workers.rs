@@ -4,9 +4,10 @@ use super::gateway::{STAGE_5, ensure_ends, ensure_line, numbers, require_python,
 use super::{ensure_alive, ensure_status_in};
 use crate::check::{Check, PREREQUISITE};
 use harness::client::{Client, get, request};
-use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
+use harness::context::{RESPONSE_TIMEOUT, START_TIMEOUT, TestContext, wait_until};
 use harness::error::{CheckError, CheckResult, FailureKind, ensure};
 use harness::process::{self, Signal};
+use harness::response::Response;
 use harness::server::{Server, Start};
 use std::collections::BTreeSet;
 use std::fs;
@@ -131,7 +132,36 @@ impl<'a> Worker<'a> {
     fn start(&self, workers: &str, start: Start, options: &[&str]) -> CheckResult<Server> {
         let mount = format!("/app={}", self.path.display());
         let own = ["--spawn", &mount, "--workers", workers];
-        start_with(self.ctx, start, &[&own, options].concat())
+        let before = self.started()?;
+        let server = start_with(self.ctx, start, &[&own, options].concat())?;
+        self.wait_until_started(before + workers.parse().unwrap_or(1))?;
+        Ok(server)
+    }
+
+    /// How many workers have started in all.
+    fn started(&self) -> CheckResult<usize> {
+        let files = fs::read_dir(self.file("."))?.filter_map(Result::ok);
+        let names = files.map(|file| file.file_name().to_string_lossy().into_owned());
+        Ok(names.filter(|name| name.ends_with(".ready")).count())
+    }
+
+    /// Waits until this many have started. On a busy machine Python takes its time.
+    fn wait_until_started(&self, count: usize) -> CheckResult {
+        let has_started = wait_until(START_TIMEOUT, || Ok(self.started()? >= count))?;
+        let received = format!("{} have started", self.started()?);
+        ensure(
+            has_started,
+            format!("the start of worker {count}"),
+            received,
+        )
+    }
+
+    /// Asks the worker that replaces one, which may not have started yet.
+    fn about_next(&self, server: &Server, count: usize) -> CheckResult<About> {
+        let mut client = server.connect()?;
+        client.send(&get("/app"));
+        self.wait_until_started(count)?;
+        About::parse(&client.response()?)
     }
 
     /// Sends a request that a worker works on until it is released. Returns the worker's id.
@@ -157,16 +187,21 @@ struct About {
     connections: u64,
 }
 
+impl About {
+    fn parse(response: &Response) -> CheckResult<About> {
+        response.ensure_status(200)?;
+        let text = String::from_utf8_lossy(&response.content).into_owned();
+        let mut words = text.split_whitespace();
+        let id = words.next().and_then(|word| word.parse().ok());
+        let connections = words.next().and_then(|word| word.parse().ok());
+        let unexpected = || CheckError::failed("the response of the worker", text.clone());
+        let (id, connections) = id.zip(connections).ok_or_else(unexpected)?;
+        Ok(About { id, connections })
+    }
+}
+
 fn about(server: &Server) -> CheckResult<About> {
-    let response = server.get("/app")?;
-    response.ensure_status(200)?;
-    let text = String::from_utf8_lossy(&response.content).into_owned();
-    let mut words = text.split_whitespace();
-    let id = words.next().and_then(|word| word.parse().ok());
-    let connections = words.next().and_then(|word| word.parse().ok());
-    let unexpected = || CheckError::failed("the response of the worker", text.clone());
-    let (id, connections) = id.zip(connections).ok_or_else(unexpected)?;
-    Ok(About { id, connections })
+    About::parse(&server.get("/app")?)
 }
 
 fn worker_responds(ctx: &TestContext) -> CheckResult {
@@ -178,8 +213,8 @@ fn worker_responds(ctx: &TestContext) -> CheckResult {
     let server = worker.start("2", Start::default(), &options)?;
     about(&server)?;
     // Its command has arguments.
-    server.get("/command")?.ensure_status(200)?;
     numbers(&worker.file("started"))?;
+    server.get("/command")?.ensure_status(200)?;
     let response = server.get("/app?env")?;
     response.ensure_status(200)?;
     ensure_line(&response, &option)?;
@@ -290,11 +325,12 @@ fn killed_worker_is_replaced(ctx: &TestContext) -> CheckResult {
     process::kill(id, Signal::KILL);
     killed.response()?.ensure_status(502)?;
     // While the other worker is busy, there must be a new one.
-    let new = about(&server)?.id;
+    let new = worker.about_next(&server, 3)?.id;
     let received = format!("process {new}");
     ensure(new != id && new != other_id, "a new worker", received)?;
     worker.release(other, "other")?;
     server.get("/app?die")?.ensure_status(502)?;
+    worker.wait_until_started(4)?;
     for _ in 0..4 {
         about(&server)?;
     }
@@ -304,12 +340,12 @@ fn killed_worker_is_replaced(ctx: &TestContext) -> CheckResult {
 fn ensure_idle_worker_is_replaced(worker: &Worker) -> CheckResult {
     let server = worker.start("1", Start::default(), &[])?;
     for _ in 0..3 {
-        let id = about(&server)?.id;
+        let (id, started) = (about(&server)?.id, worker.started()?);
         process::kill(id, Signal::KILL);
         // Until then, it could still take a request.
         let has_ended = || Ok(process::process(id)?.is_none_or(|process| process.is_zombie()));
         wait_until(RESPONSE_TIMEOUT, has_ended)?;
-        let new = about(&server)?.id;
+        let new = worker.about_next(&server, started + 1)?.id;
         ensure(new != id, "a new worker", "the one that was killed")?;
     }
     Ok(())
@@ -323,6 +359,7 @@ fn worker_timeout(ctx: &TestContext) -> CheckResult {
     for id in &ids {
         ensure_ends(&server, *id)?;
     }
+    worker.wait_until_started(2)?;
     let new = about(&server)?.id;
     ensure(
         !ids.contains(&new),
@@ -332,7 +369,7 @@ fn worker_timeout(ctx: &TestContext) -> CheckResult {
 }
 
 fn worker_restarts_are_delayed(ctx: &TestContext) -> CheckResult {
-    const MAX_STARTS: usize = 25;
+    const MAX_STARTS: usize = 15;
     let worker = Worker::add(ctx)?;
     let (broken, starts) = (worker.file("broken"), worker.file("starts"));
     let lines = format!(
@@ -354,8 +391,8 @@ fn worker_restarts_are_delayed(ctx: &TestContext) -> CheckResult {
             .lines()
             .count()
     };
-    let response = server.get("/shell")?;
-    response.ensure_status(200)?;
+    worker.wait_until_started(1)?;
+    server.get("/shell")?.ensure_status(200)?;
     fs::write(&broken, "")?;
     ensure_status_in(&server.get("/shell?die")?, &[502])?;
     let is_replaced = wait_until(RESPONSE_TIMEOUT, || Ok(count() > 0))?;
@@ -370,12 +407,8 @@ fn worker_restarts_are_delayed(ctx: &TestContext) -> CheckResult {
         received,
     )?;
     fs::remove_file(&broken)?;
-    let recovers = || Ok(server.get("/shell")?.status == 200);
-    ensure(
-        wait_until(RESPONSE_TIMEOUT, recovers)?,
-        "a worker again",
-        "none",
-    )
+    worker.wait_until_started(2)?;
+    server.get("/shell")?.ensure_status(200)
 }
 
 fn workers_end_with_server(ctx: &TestContext) -> CheckResult {
