@@ -398,9 +398,9 @@ fn worker_restarts_are_delayed(ctx: &TestContext) -> CheckResult {
     let is_replaced = wait_until(RESPONSE_TIMEOUT, || Ok(count() > 0))?;
     ensure(is_replaced, "a new worker", "none")?;
     // There is no event to wait for: there must be only a few.
-    thread::sleep(Duration::from_secs(3));
+    thread::sleep(Duration::from_secs(5));
     ensure_alive(ctx, &server)?;
-    let received = format!("{} starts in 3 seconds", count());
+    let received = format!("{} starts in 5 seconds", count());
     ensure(
         count() <= MAX_STARTS,
         format!("at most {MAX_STARTS} starts"),
