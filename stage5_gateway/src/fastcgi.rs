@@ -204,13 +204,10 @@ fn connect(address: &SockAddr) -> io::Result<Socket> {
 /// Sends the beginning of a request to a worker. Fails if the worker has ended: then it has not seen
 /// enough of the request to do anything.
 fn reach(worker: &mut Worker, head: &[u8]) -> io::Result<Socket> {
-    if let Some(mut socket) = worker.socket.take()
-        && socket.write_all(head).is_ok()
-    {
-        return Ok(socket);
-    }
-    // It may close an idle connection.
-    let mut socket = connect(&worker.address)?;
+    let mut socket = match worker.socket.take() {
+        Some(socket) => socket,
+        None => connect(&worker.address)?,
+    };
     socket.write_all(head)?;
     Ok(socket)
 }
@@ -312,20 +309,20 @@ impl Drop for Exchange {
         };
         let has_left = |kind| matches!(kind, None | Some(ErrorKind::ConnectionAborted));
         if !self.has_ended && has_left(self.failure) {
-            self.failure = self.abort().err().map(|error| error.kind());
+            let _ = self.abort();
         }
-        let is_sent = self.sending.as_ref().is_none_or(JoinHandle::is_finished);
+        if !self.has_ended {
+            // It hangs, or it is about to end.
+            return worker.kill();
+        }
         let socket = &self.connection.get_ref().socket;
-        if self.has_ended && is_sent {
+        if self.sending.as_ref().is_none_or(JoinHandle::is_finished) {
             worker.socket = socket.try_clone().ok();
         } else {
             // Whoever is still sending content stops.
             let _ = socket.shutdown(Shutdown::Both);
         }
-        match self.failure {
-            Some(ErrorKind::TimedOut) => worker.kill(),
-            _ => pool.give_back(worker),
-        }
+        pool.give_back(worker);
     }
 }
 
