@@ -162,17 +162,22 @@ impl Client {
     /// gets a moment.
     pub fn send_separately(&mut self, bytes: &[u8]) -> CheckResult {
         self.send(bytes);
-        self.wait_for_server(|socket| socket.receive_queue == 0)
+        self.wait_for_server(SERVER_TIMEOUT, |socket| socket.receive_queue == 0)?;
+        Ok(())
     }
 
-    /// Waits until the server has ended the connection, without reading what it sent. Where that
-    /// can't be seen, and if it never does, the server gets a moment.
-    pub fn wait_for_shutdown(&self) -> CheckResult {
-        self.wait_for_server(TcpSocket::is_shut_down)
+    /// Waits until the server has ended the connection, without reading what it sent. Returns
+    /// whether it did; where that can't be seen, it did.
+    pub fn wait_for_shutdown(&self) -> CheckResult<bool> {
+        self.wait_for_server(RESPONSE_TIMEOUT, TcpSocket::is_shut_down)
     }
 
-    /// Gives the server's socket a moment to get into that state.
-    fn wait_for_server(&self, condition: impl Fn(&TcpSocket) -> bool) -> CheckResult {
+    /// Gives the server's socket some time to get into that state. Returns whether it did.
+    fn wait_for_server(
+        &self,
+        limit: Duration,
+        condition: impl Fn(&TcpSocket) -> bool,
+    ) -> CheckResult<bool> {
         let holds = || match self.server_socket() {
             Ok(socket) => Ok(socket.is_none_or(|socket| condition(&socket))),
             Err(_) => {
@@ -180,8 +185,7 @@ impl Client {
                 Ok(true)
             }
         };
-        wait_until(SERVER_TIMEOUT, holds)?;
-        Ok(())
+        wait_until(limit, holds)
     }
 
     /// Shuts down the sending side. The response can still arrive.

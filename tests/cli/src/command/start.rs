@@ -146,8 +146,6 @@ fn add_media_types(sources: &Path, stage: &Stage) -> io::Result<()> {
     let main = sources.join("main.rs");
     let module =
         "mod log;\n// Remove the next line when you use it.\n#[allow(dead_code)]\nmod mime;\n";
-    fs::write(
-        &main,
-        fs::read_to_string(&main)?.replacen("mod log;\n", module, 1),
-    )
+    let text = fs::read_to_string(&main)?.replacen("mod log;\n", module, 1);
+    fs::write(main, text)
 }

@@ -305,9 +305,8 @@ fn started_stage_builds_without_warnings() {
         in_copy(root, &["start", &number]).success();
         let mut cargo = workspace::cargo();
         cargo.args(["check", "--all-targets", "--package"]);
-        cargo
-            .arg(workspace::own_name(stage.number))
-            .current_dir(root);
+        let package = workspace::own_name(stage.number);
+        cargo.arg(package).current_dir(root);
         cargo.env("CARGO_TARGET_DIR", packages_target());
         run(cargo.env("RUSTFLAGS", "-D warnings"));
     }

@@ -112,11 +112,13 @@ fn bytes_after_request(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     let file = ctx.site.add(&ctx.site.name(), &ctx.site.bytes(300_000))?;
     let request = request("GET", &file.target(), "Connection: close\r\n");
+    // A server that left the first client connected does the same to the next: no need to wait.
+    let mut shuts_down = true;
     for more in [get("/"), b"\r\n".to_vec(), ctx.site.bytes(100_000)] {
         let mut client = server.connect()?;
         client.send(&[request.as_slice(), &more].concat());
         // A server that closes the connection now loses what the client hasn't received yet.
-        client.wait_for_shutdown()?;
+        shuts_down = shuts_down && client.wait_for_shutdown()?;
         client.response()?.ensure_serves(&file.content)?;
     }
     Ok(())

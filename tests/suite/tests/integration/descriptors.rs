@@ -56,8 +56,8 @@ fn start(program: &Program, site: &Site) -> Server {
     Server::start(program, site, Start::default(), CapturedOutput::default()).unwrap()
 }
 
-/// What a server has open besides descriptors 0, 1 and 2, its listener, and what whoever started
-/// the tests has left open for all.
+/// What a server has open, apart from descriptors 0, 1 and 2, its listener, and what it inherits from
+/// the process that started the tests.
 fn surplus(server: &Server) -> Vec<String> {
     let mut open = descriptors(server.pid());
     for number in 0..3 {
