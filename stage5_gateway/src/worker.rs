@@ -108,6 +108,11 @@ impl Pool {
         }
         let folder = tempfile::Builder::new().prefix("stage5-").tempdir();
         let folder = folder.context("Cannot create a folder for sockets")?;
+        // The path of a socket is limited to about 100 bytes (unix(7)).
+        SockAddr::unix(folder.path().join(u64::MAX.to_string())).with_context(|| {
+            let shown = folder.path().display();
+            format!("Cannot listen in {shown}. Set TMPDIR to a folder with a shorter path")
+        })?;
         self.settings.get_or_init(|| Settings {
             environment,
             folder: folder.path().to_path_buf(),

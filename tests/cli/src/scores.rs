@@ -2,7 +2,7 @@
 
 use crate::file;
 use crate::fingerprint;
-use crate::report::Report;
+use crate::report::{Report, Status};
 use harness::workspace;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,15 +14,12 @@ use std::path::PathBuf;
 pub struct Score {
     pub score: u32,
     pub max_score: u32,
+    /// Whether all checks passed. Some may be worth no points.
+    pub passed: bool,
     fingerprint: u64,
 }
 
 impl Score {
-    /// Whether all points were reached.
-    pub fn is_full(&self) -> bool {
-        self.score == self.max_score
-    }
-
     /// Whether the sources are still the ones that were graded.
     pub fn is_current(&self, package: &str) -> bool {
         source_fingerprint(package) == Some(self.fingerprint)
@@ -52,6 +49,7 @@ pub fn save(package: &str, report: &Report) {
     let score = Score {
         score: report.score,
         max_score: report.max_score,
+        passed: report.status == Status::Passed,
         fingerprint,
     };
     scores.insert(package.to_string(), score);

@@ -61,7 +61,7 @@ pub fn html(stage: u8, reports: &[&Report]) -> String {
     let rows: String = reports.iter().map(|report| row(report, &order)).collect();
     let scores = reports.iter().map(|report| f64::from(report.score));
     let mean = scores.sum::<f64>() / reports.len().max(1) as f64;
-    let is_full = |report: &&&Report| report.score == report.max_score;
+    let is_full = |report: &&&Report| report.status == Status::Passed;
     PAGE.replace("{stage}", &stage.to_string())
         .replace("{count}", &reports.len().to_string())
         .replace("{mean}", &format!("{mean:.1}"))

@@ -97,7 +97,7 @@ pub struct Options {
     arguments: Vec<OsString>,
 }
 
-/// Grades. The exit code is 0 only for full points.
+/// Grades. The exit code is 0 only if all checks pass.
 pub fn run(options: &Options) -> Result<ExitCode, String> {
     if options.list {
         single_checks::list(&checks::of_stage(options.stage));

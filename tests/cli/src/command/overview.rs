@@ -39,7 +39,7 @@ fn score(scores: &Scores, package: &str) -> String {
     let Some(score) = scores.get(package) else {
         return paint(DIM, "not graded yet");
     };
-    let style = if score.is_full() { GREEN } else { RED };
+    let style = if score.passed { GREEN } else { RED };
     let mut text = paint(style, format!("{} of {}", score.score, score.max_score));
     if !score.is_current(package) {
         text += &format!(", {}", paint(YELLOW, "changed since"));
@@ -53,7 +53,7 @@ fn next_step(scores: &Scores) -> String {
     let is_finished = |stage: &Stage| {
         let name = workspace::own_name(stage.number);
         let score = scores.get(&name);
-        score.is_some_and(|score| score.is_full() && score.is_current(&name))
+        score.is_some_and(|score| score.passed && score.is_current(&name))
     };
     let started: Vec<&Stage> = STAGES.iter().filter(|stage| is_started(stage)).collect();
     if let Some(stage) = started.iter().find(|stage| !is_finished(stage)) {

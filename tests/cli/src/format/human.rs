@@ -20,7 +20,7 @@ pub fn print(report: &Report) {
 /// The first line: what was graded. Students must know that failing checks are expected.
 pub fn headline(report: &Report, is_own: bool) -> String {
     let (number, program) = (report.stage, &report.program);
-    if is_own && report.score < report.max_score {
+    if is_own && report.status != Status::Passed {
         let text = format!(
             "{program} is on its way to stage {number}. The failing checks are your to-do list."
         );

@@ -7,7 +7,7 @@ use harness::process::{self, Signal};
 use harness::workspace;
 use std::collections::BTreeSet;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
@@ -250,10 +250,10 @@ fn python_frameworks_run_behind_the_stage() {
         "curl -sSf --data-urlencode text=ü $URL/bottle/form",
     );
     assert_eq!(text, "ü");
-    ensure_admin(here, &url);
+    use_browser(here, &url, "admin", &[]);
 }
 
-/// Creates a Django site with an administrator.
+/// Creates a Django site with an administrator, and with the files that its pages need.
 fn create_django_site(here: &Path, venv: &str) {
     run(
         here,
@@ -261,6 +261,9 @@ fn create_django_site(here: &Path, venv: &str) {
         &format!(
             "{venv}/django-admin startproject pages .
              echo 'ALLOWED_HOSTS = [\"*\"]' >> pages/settings.py
+             echo 'STATIC_URL = \"/static/\"' >> pages/settings.py
+             echo 'STATIC_ROOT = BASE_DIR / \"static\"' >> pages/settings.py
+             {venv}/python manage.py collectstatic --no-input --verbosity 0
              {venv}/python manage.py migrate --verbosity 0
              DJANGO_SUPERUSER_PASSWORD=secret {venv}/python manage.py createsuperuser --noinput \
                  --username admin --email admin@example.com > /dev/null"
@@ -268,17 +271,98 @@ fn create_django_site(here: &Path, venv: &str) {
     );
 }
 
-/// Logs in to Django's administration, and fails unless it shows a record.
-fn ensure_admin(here: &Path, url: &str) {
-    let admin = run(
-        here,
-        url,
-        r#"login=$URL/django/admin/login/
-           token=$(curl -sSf -b cookies -c cookies $login | sed -n 's/.*csrfmiddlewaretoken" value="\([^"]*\).*/\1/p' | head -1)
-           curl -sSf -b cookies -c cookies -e $URL -d "csrfmiddlewaretoken=$token&username=admin&password=secret" "$login?next=/django/admin/" > /dev/null
-           curl -sSf -b cookies -c cookies $URL/django/admin/auth/user/"#,
+/// Runs a trial of `browser.mjs`, which may kill these workers.
+fn use_browser(here: &Path, url: &str, trial: &str, workers: &[i32]) {
+    let script = folder().join("browser.mjs");
+    let modules = workspace::root().join("target/browser");
+    let workers: Vec<String> = workers.iter().map(i32::to_string).collect();
+    let command = format!(
+        "node {} {trial} $URL {} $(command -v chromium) {}",
+        script.display(),
+        modules.display(),
+        workers.join(" ")
     );
-    assert!(admin.contains("admin@example.com"), "{admin}");
+    run(here, url, &command);
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs Chromium: LAB_CI=1 runs it")]
+fn members_stay_logged_in_when_workers_are_killed() {
+    let binary = stage_5();
+    let _running = BUILDING.read().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let apps = workspace::root().join("stage5_gateway/apps");
+    let modules = format!("PYTHONPATH={}", apps.display());
+    let database = format!("SITE_DATABASE={}/members", scratch.path().display());
+    let html = workspace::root().join("html");
+    let mut options = vec!["--root", html.to_str().unwrap()];
+    options.extend(["--wsgi", "/members=members:application"]);
+    options.extend(["--env", &modules, "--env", &database]);
+    let stage = start(&binary, scratch.path(), &options);
+    let workers = children(&children(&[stage.child.id().cast_signed()]));
+    assert_eq!(workers.len(), 2);
+    use_browser(scratch.path(), &url(&stage), "members", &workers);
+}
+
+/// Serves Bottle's pages with the server of Python's standard library, and prints its port.
+const WSGIREF: &str = "
+from wsgiref.simple_server import make_server
+from bottle_pages import application
+server = make_server('127.0.0.1', 0, application)
+print(server.server_port, flush=True)
+server.serve_forever()";
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs packages from PyPI: LAB_CI=1 runs it")]
+fn pages_are_the_same_behind_wsgiref() {
+    let binary = stage_5();
+    let _running = BUILDING.read().unwrap();
+    let scratch = tempfile::tempdir().unwrap();
+    let here = scratch.path();
+    let venv = workspace::root().join("target/applications/venv/bin");
+    let path = format!("{}:{}", venv.display(), std::env::var("PATH").unwrap());
+    let folder = folder();
+    let mut command = Command::new(venv.join("python"));
+    command.args(["-c", WSGIREF]).env("PYTHONPATH", &folder);
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let (mut child, _group) = ProcessGroup::start(&mut command).unwrap();
+    let mut port = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    lines.read_line(&mut port).unwrap();
+    let (path, modules) = (
+        format!("PATH={path}"),
+        format!("PYTHONPATH={}", folder.display()),
+    );
+    let mut options = vec!["--root", ".", "--wsgi", "/=bottle_pages:application"];
+    options.extend(["--env", &path, "--env", &modules]);
+    let stage = start(&binary, here, &options);
+    let wsgiref = format!("http://127.0.0.1:{}", port.trim());
+    for request in [
+        "$URL/hello/lab",
+        "$URL/hello/%C3%BC%2F?a=b%20c",
+        "--head $URL/hello/lab",
+        "-d text=a%26b $URL/form",
+        "-F text=ü $URL/form",
+        "-X DELETE $URL/form",
+        "$URL/missing",
+    ] {
+        // Some pages show the address.
+        let script = format!("curl -sS -i -H 'Host: lab' {request}");
+        let expected = comparable(&run(here, &wsgiref, &script));
+        let received = comparable(&run(here, &url(&stage), &script));
+        assert_eq!(received, expected, "{request}");
+    }
+}
+
+/// A response without what a server says about itself: version, date, name, and its connection.
+fn comparable(response: &str) -> (Vec<String>, String) {
+    let (head, content) = response.split_once("\r\n\r\n").unwrap();
+    let (_, rest) = head.split_once(' ').unwrap();
+    let mut lines: Vec<String> = rest.lines().map(str::to_string).collect();
+    let own = ["Date:", "Server:", "Connection:"];
+    lines.retain(|line| !own.iter().any(|name| line.starts_with(name)));
+    lines[1..].sort();
+    (lines, content.to_string())
 }
 
 /// How long workers are killed, and how often.
