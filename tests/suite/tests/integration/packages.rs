@@ -14,7 +14,7 @@ use toml::Table;
 #[derive(Deserialize)]
 pub struct Fault {
     /// The name of a file in `src/`.
-    file: String,
+    pub file: String,
     /// What is replaced. The file contains it once.
     find: String,
     replace: String,
@@ -76,8 +76,9 @@ impl Workspace {
         // Paths would lead nowhere there.
         let dependencies = table["dependencies"].as_table_mut().unwrap();
         dependencies.retain(|_, dependency| dependency.get("path").is_none());
-        // Without debug information they build faster.
-        let profile: Table = toml::from_str("dev.debug = false").unwrap();
+        // Each is built once: faster without debug information, and without preparing the next build.
+        let profile: Table =
+            toml::from_str("dev = { debug = false, incremental = false }").unwrap();
         manifest.insert("profile".into(), profile.into());
         write_if_changed(&self.folder.join("Cargo.toml"), &manifest.to_string());
         // Cargo adds the members to the lock file.
