@@ -109,7 +109,7 @@ impl Pool {
         let folder = tempfile::Builder::new().prefix("stage5-").tempdir();
         let folder = folder.context("Cannot create a folder for sockets")?;
         // The path of a socket is limited to about 100 bytes (unix(7)).
-        SockAddr::unix(folder.path().join(u64::MAX.to_string())).with_context(|| {
+        SockAddr::unix(folder.path().join(u32::MAX.to_string())).with_context(|| {
             let shown = folder.path().display();
             format!("Cannot listen in {shown}. Set TMPDIR to a folder with a shorter path")
         })?;

@@ -56,6 +56,9 @@ pub struct Program {
     pub user: Option<Account>,
     /// The folder that it is started in, if its path is absolute; `None` for the current one.
     pub folder: Option<PathBuf>,
+    /// Where it keeps temporary files: it may be killed before it can remove them. `None` for the
+    /// system's folder.
+    pub temporary_folder: Option<PathBuf>,
     /// Keeps the folder of a copy until its last user is gone.
     _folder: Option<Arc<ScratchDir>>,
 }
@@ -68,6 +71,7 @@ impl Program {
             arguments: Vec::new(),
             user: None,
             folder: None,
+            temporary_folder: None,
             _folder: None,
         }
     }
@@ -119,6 +123,7 @@ impl Program {
         }
         let inherited = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
         command.envs(ENVIRONMENT.iter().filter_map(inherited));
+        command.envs(self.temporary_folder.iter().map(|path| ("TMPDIR", path)));
         // Keeps panic messages short.
         command.env("RUST_BACKTRACE", "0");
         if let Some(user) = self.user {

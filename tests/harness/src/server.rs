@@ -234,6 +234,7 @@ impl Server {
         options.extend(start.arguments);
         let mut program = program.clone();
         program.folder = start.folder;
+        program.temporary_folder = Some(site.outside(""));
         let (mut child, group) = program.start(&options)?;
         let lines = lines(child.stdout.take());
         log.capture(child.stderr.take());

@@ -26,7 +26,7 @@ pub struct Stage {
 pub fn start(binary: &Path, folder: &Path, options: &[&str]) -> Stage {
     let mut command = Command::new(binary);
     command.args(["--listen", "127.0.0.1:0"]).args(options);
-    command.current_dir(folder);
+    command.current_dir(folder).env("TMPDIR", folder);
     command.stdout(Stdio::piped()).stderr(Stdio::piped());
     let (mut child, group) = ProcessGroup::start(&mut command).unwrap();
     let mut line = String::new();
