@@ -2,9 +2,12 @@
 
 use crate::{lab, run, write_script};
 use assert_cmd::assert::{Assert, OutputAssertExt};
+use harness::workspace;
 use measure::speed::results::Run;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
+use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -51,6 +54,26 @@ fn process_run_writes_table_figures_and_picture() {
 }
 
 #[test]
+#[cfg_attr(
+    not(lab_ci),
+    ignore = "needs ab, nginx, lighttpd and gunicorn: LAB_CI=1 runs it"
+)]
+fn applications_are_measured_behind_each_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let venv = workspace::root().join("target/applications/venv/bin");
+    let path = format!("{}:{}", venv.display(), env::var("PATH").unwrap());
+    let mut gateway = measure(&["gateway", "--rounds", "1", "--output"]);
+    run(gateway.arg(folder.path()).env("PATH", path));
+    let figures = fs::read(folder.path().join("gateway.json")).unwrap();
+    let runs: BTreeMap<String, Run> = serde_json::from_slice(&figures).unwrap();
+    assert_eq!(runs.len(), 4);
+    for (name, run) in runs {
+        assert_eq!(run.levels().len(), 2, "{name}");
+        assert!(run.is_clean(), "{name}: {:?}", run.failures());
+    }
+}
+
+#[test]
 fn wrong_usage_is_refused() {
     for (arguments, named) in [
         (&["6"][..], "1 to 5"),
@@ -62,7 +85,7 @@ fn wrong_usage_is_refused() {
     ] {
         measure(arguments).assert().code(2).stderr(contains(named));
     }
-    for kind in [&[][..], &["waterfall"], &["process"]] {
+    for kind in [&[][..], &["waterfall"], &["process"], &["gateway"]] {
         let measured = with_ab(&[kind, &["--output", "/proc/x"]].concat());
         measured.code(3).stderr(contains("Cannot write to /proc/x"));
     }

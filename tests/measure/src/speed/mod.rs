@@ -3,9 +3,11 @@
 //!
 //! - [`server`] starts a server; [`peer`] are web servers to compare with.
 //! - [`generator`] runs `ab` or `hey`.
+//! - [`gateway`] are applications behind stage 5, and behind other servers.
 //! - [`usage`] reads processor time and memory; [`memory`] measures idle connections.
 //! - [`results`] is what a run returns; [`table`], [`remarks`] and [`plot`] show it.
 
+pub mod gateway;
 pub mod generator;
 pub mod memory;
 pub mod peer;
@@ -62,18 +64,19 @@ struct Setup<'a> {
     generator: &'a Generator,
 }
 
-/// Measures these servers. `progress` is called before each step, with its name.
+/// Measures these servers on a site from [`site`]. `progress` is called before each step, with its
+/// name.
 pub fn measure(
     plan: &Plan,
     servers: &[ServerSpec],
+    site: &Site,
     generator: &Generator,
     machine: Machine,
     progress: &dyn Fn(&str),
-) -> Result<Run, String> {
-    let site = site().map_err(|error| format!("Cannot create a document root: {error}"))?;
+) -> Run {
     let setup = Setup {
         plan,
-        site: &site,
+        site,
         generator,
     };
     let mut run = Run {
@@ -115,14 +118,17 @@ pub fn measure(
             }
         }
     }
-    Ok(run)
+    run
 }
 
 /// A site with a page of [`PAGE`] bytes.
-fn site() -> io::Result<Site> {
-    let mut site = Site::new(fastrand::Rng::new(), None)?;
-    site.page = site.add(&site.page.name, &site.bytes(PAGE))?;
-    Ok(site)
+pub fn site() -> Result<Site, String> {
+    let create = || -> io::Result<Site> {
+        let mut site = Site::new(fastrand::Rng::new(), None)?;
+        site.page = site.add(&site.page.name, &site.bytes(PAGE))?;
+        Ok(site)
+    };
+    create().map_err(|error| format!("Cannot create a document root: {error}"))
 }
 
 impl Setup<'_> {

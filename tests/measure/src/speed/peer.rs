@@ -9,6 +9,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// Adds the options that make a program serve a root on a port. Its other files go to a folder.
+pub type AddOptions = fn(&mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()>;
+
 /// A web server of this system.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer {
@@ -16,8 +19,7 @@ pub struct Peer {
     pub name: &'static str,
     /// How to install it on Debian and on macOS.
     pub install: &'static str,
-    /// Adds the options that make it serve a root on a port. Its other files go to a folder.
-    pub add_options: fn(&mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()>,
+    pub add_options: AddOptions,
 }
 
 pub const PEERS: [Peer; 4] = [
@@ -52,10 +54,19 @@ impl Peer {
     }
 }
 
-/// With one worker per processor.
 fn nginx(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
+    configure_nginx(command, port, folder, &format!("root {};", root.display()))
+}
+
+/// With one worker per processor. `directives` say where the content comes from.
+pub fn configure_nginx(
+    command: &mut Command,
+    port: u16,
+    folder: &Path,
+    directives: &str,
+) -> io::Result<()> {
     let config = folder.join("config");
-    let (root, folder) = (root.display(), folder.display());
+    let folder = folder.display();
     // Started by root, its workers would otherwise run as a user who may not read our folders.
     let is_root = rustix::process::geteuid().is_root();
     let user = if is_root { "user root;" } else { "" };
@@ -67,7 +78,7 @@ fn nginx(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Re
         events {{ worker_connections 1024; }}
         http {{
             sendfile on; access_log {folder}/access; keepalive_requests 1000000; {temporary}
-            server {{ listen 127.0.0.1:{port}; root {root}; }}
+            server {{ listen 127.0.0.1:{port}; {directives} }}
         }}\n"
     );
     command
@@ -77,6 +88,17 @@ fn nginx(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Re
 }
 
 fn lighttpd(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
+    configure_lighttpd(command, port, root, folder, "")
+}
+
+/// `settings` are further lines of its configuration.
+pub fn configure_lighttpd(
+    command: &mut Command,
+    port: u16,
+    root: &Path,
+    folder: &Path,
+    settings: &str,
+) -> io::Result<()> {
     let config = folder.join("config");
     let (root, folder) = (root.display(), folder.display());
     let text = format!(
@@ -85,7 +107,8 @@ fn lighttpd(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io:
         server.document-root = \"{root}\"
         server.modules = (\"mod_accesslog\")
         accesslog.filename = \"{folder}/access\"
-        server.max-keep-alive-requests = 1000000\n"
+        server.max-keep-alive-requests = 1000000
+        {settings}\n"
     );
     command.args(["-D", "-f"]).arg(&config);
     fs::write(config, text)

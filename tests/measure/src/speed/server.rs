@@ -1,7 +1,7 @@
 //! A server to be measured, and how it runs.
 
 use crate::speed::generator::Kind;
-use crate::speed::peer::Peer;
+use crate::speed::peer::{AddOptions, Peer};
 use harness::cleanup::{self, ProcessGroup, ScratchDir};
 use harness::client::Client;
 use harness::context::{RESPONSE_TIMEOUT, START_TIMEOUT, wait_for};
@@ -38,8 +38,8 @@ pub struct ServerSpec {
     pub name: String,
     pub origin: Origin,
     program: Program,
-    /// How to start it; `None` for the options of the contract.
-    peer: Option<Peer>,
+    /// `None` for the options of the contract.
+    add_options: Option<AddOptions>,
 }
 
 impl ServerSpec {
@@ -49,7 +49,15 @@ impl ServerSpec {
             name: name.to_string(),
             origin,
             program,
-            peer: None,
+            add_options: None,
+        }
+    }
+
+    /// The same program, with other options than those of the contract.
+    pub fn with_options(self, add_options: AddOptions) -> ServerSpec {
+        ServerSpec {
+            add_options: Some(add_options),
+            ..self
         }
     }
 
@@ -59,7 +67,7 @@ impl ServerSpec {
             name: peer.name.to_string(),
             origin: Origin::Peer,
             program: Program::new(peer.find()?),
-            peer: Some(peer),
+            add_options: Some(peer.add_options),
         })
     }
 
@@ -84,6 +92,7 @@ impl ServerSpec {
         let folder = ScratchDir::new()?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let mut command = self.command(address, &site.root(), folder.path())?;
+        command.env("TMPDIR", folder.path());
         // A file: reading from a pipe would take processor time from the server.
         let log = folder.path().join("log");
         let file = File::create(&log)?;
@@ -100,8 +109,8 @@ impl ServerSpec {
 
     fn command(&self, address: SocketAddr, root: &Path, folder: &Path) -> io::Result<Command> {
         let mut command = self.program.command();
-        if let Some(peer) = self.peer {
-            (peer.add_options)(&mut command, address.port(), root, folder)?;
+        if let Some(add_options) = self.add_options {
+            add_options(&mut command, address.port(), root, folder)?;
         } else {
             // It must keep idle clients while its memory is measured.
             command.args(["--timeout", "60", "--listen", &address.to_string()]);

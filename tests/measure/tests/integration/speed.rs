@@ -26,7 +26,8 @@ fn measure(servers: &[ServerSpec], keep_alive: bool) -> Run {
         kind: Kind::Ab,
         path: "ab".into(),
     };
-    speed::measure(&plan, servers, &ab, Machine::current(), &|_| ()).unwrap()
+    let site = speed::site().unwrap();
+    speed::measure(&plan, servers, &site, &ab, Machine::current(), &|_| ())
 }
 
 fn server(name: &str, program: Program) -> ServerSpec {

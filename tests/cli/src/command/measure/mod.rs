@@ -1,6 +1,7 @@
 //! `cargo lab measure`: runs the measurements of [`measure`], prints a table, and writes the
 //! figures as JSON and pictures as SVG.
 
+mod gateway;
 mod process;
 mod speed;
 mod waterfall;
@@ -34,6 +35,8 @@ pub struct Options {
 enum Kind {
     /// Show which clients wait for a stalled one, with a picture for each stage.
     Waterfall,
+    /// Compare applications behind stage 5 with the same behind gunicorn, nginx and lighttpd.
+    Gateway(gateway::Options),
     /// Show where the time of a process of stage 2 goes: kernel, libc, linker, Rust, regex, file.
     Process(process::Options),
 }
@@ -43,6 +46,7 @@ pub fn measure(options: &Options) -> Result<ExitCode, String> {
     match &options.kind {
         None => speed::measure(&options.speed, output),
         Some(Kind::Waterfall) => waterfall::measure(output),
+        Some(Kind::Gateway(options)) => gateway::measure(options, output),
         Some(Kind::Process(options)) => process::measure(options, output),
     }
 }

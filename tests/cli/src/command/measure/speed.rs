@@ -3,6 +3,7 @@
 use super::{note, waterfall};
 use crate::progress::bar;
 use clap::Args;
+use harness::program::Program;
 use harness::workspace::{self, STAGES, Stage};
 use harness::{cleanup, process};
 use measure::speed::generator::{self, Kind};
@@ -73,19 +74,7 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
     let wanted = select(&options.servers)?;
     let (folder, machine) = super::prepare(output)?;
     process::adopt_orphans();
-    let (mut servers, mut stages) = (Vec::new(), Vec::new());
-    for server in wanted {
-        match server {
-            Wanted::Peer(peer) => servers.extend(ServerSpec::peer(peer)),
-            Wanted::Package(name, origin) => {
-                let program = super::build(&name)?;
-                servers.push(ServerSpec::contract(&name, origin, program.clone()));
-                if let Origin::Stage(number) = origin {
-                    stages.push((workspace::stage(number), program));
-                }
-            }
-        }
-    }
+    let (servers, stages) = build(wanted)?;
     let plan = plan(options);
     let bar = bar(plan.steps(servers.len()));
     let progress = |step: &str| {
@@ -95,7 +84,15 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
         bar.set_message(step.to_string());
     };
     note(&format!("load generator: {}", generator.kind.name()));
-    let run = speed::measure(&plan, &servers, &generator, machine.clone(), &progress)?;
+    let site = speed::site()?;
+    let run = speed::measure(
+        &plan,
+        &servers,
+        &site,
+        &generator,
+        machine.clone(),
+        &progress,
+    );
     bar.finish_and_clear();
     anstream::print!("{}", table::all(&run));
     let mut pictures = Vec::new();
@@ -113,6 +110,26 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
     }
     cleanup::kill_orphans();
     Ok(ExitCode::from(u8::from(!run.is_clean())))
+}
+
+type Stages = Vec<(&'static Stage, Program)>;
+
+/// Builds the servers; also returns the stages among them, and their programs.
+fn build(wanted: Vec<Wanted>) -> Result<(Vec<ServerSpec>, Stages), String> {
+    let (mut servers, mut stages) = (Vec::new(), Vec::new());
+    for server in wanted {
+        match server {
+            Wanted::Peer(peer) => servers.extend(ServerSpec::peer(peer)),
+            Wanted::Package(name, origin) => {
+                let program = super::build(&name)?;
+                servers.push(ServerSpec::contract(&name, origin, program.clone()));
+                if let Origin::Stage(number) = origin {
+                    stages.push((workspace::stage(number), program));
+                }
+            }
+        }
+    }
+    Ok((servers, stages))
 }
 
 fn plan(options: &Options) -> Plan {

@@ -1,0 +1,63 @@
+//! `cargo lab measure gateway`: applications behind stage 5, and behind other servers.
+
+use super::note;
+use crate::progress::bar;
+use clap::Args;
+use harness::workspace::stage;
+use harness::{cleanup, process};
+use measure::speed::{self, MAIN_LEVEL, Plan, gateway, generator};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub struct Options {
+    /// How often everything is measured; the table shows medians.
+    #[arg(long, default_value = "5", value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+}
+
+pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, String> {
+    let generator = generator::find(None, false)?;
+    let (folder, machine) = super::prepare(output)?;
+    process::adopt_orphans();
+    let (stage_4, stage_5) = (super::build(stage(4).name)?, super::build(stage(5).name)?);
+    let site = speed::site()?;
+    gateway::add_applications(&site).map_err(|error| format!("Cannot add a program: {error}"))?;
+    let groups = gateway::groups(&stage_4, &stage_5);
+    groups
+        .iter()
+        .filter_map(|group| group.missing.as_deref())
+        .for_each(note);
+    let plan = Plan {
+        clients: vec![MAIN_LEVEL],
+        rounds: options.rounds,
+        keep_alive: false,
+    };
+    let steps = groups.iter().map(|group| plan.steps(group.servers.len()));
+    let bar = bar(steps.sum());
+    let mut runs = Vec::new();
+    for group in &groups {
+        let progress = |step: &str| {
+            // The children that a killed server has left.
+            cleanup::kill_orphans();
+            bar.inc(1);
+            bar.set_message(format!("{}, {step}", group.name));
+        };
+        let (servers, machine) = (&group.servers, machine.clone());
+        let run = speed::measure(&plan, servers, &site, &generator, machine, &progress);
+        runs.push((group.name, run));
+    }
+    bar.finish_and_clear();
+    cleanup::kill_orphans();
+    anstream::print!("{}", gateway::table(&runs));
+    for (name, run) in &runs {
+        for (server, _, failure) in run.failures() {
+            anstream::println!("{name}, {}: {}", server.name, failure.detail);
+        }
+    }
+    let is_clean = runs.iter().all(|(_, run)| run.is_clean());
+    let figures: BTreeMap<_, _> = runs.into_iter().collect();
+    super::write_files(&folder, Vec::new(), "gateway.json", &figures)?;
+    Ok(ExitCode::from(u8::from(!is_clean)))
+}

@@ -1,0 +1,211 @@
+//! Applications behind stage 5, and the same ones behind a server of this system.
+//!
+//! Each application sends the requested file of the document root, so that all responses are those
+//! of a server without an application.
+
+use crate::speed::MAIN_LEVEL;
+use crate::speed::peer::{AddOptions, Peer, configure_lighttpd, configure_nginx};
+use crate::speed::results::{Level, Run};
+use crate::speed::server::{Origin, ServerSpec};
+use crate::thousands;
+use harness::program::Program;
+use harness::site::Site;
+use harness::style::{BOLD, DIM, paint};
+use harness::workspace::{self, stage};
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+/// A Python application, as `page.py` in the document root, in which it runs.
+const PAGE_PY: &str = r#"
+def application(environ, start_response):
+    with open("." + environ["PATH_INFO"], "rb") as file:
+        content = file.read()
+    fields = [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(content)))]
+    start_response("200 OK", fields)
+    return [content]
+"#;
+
+/// A CGI program. lighttpd takes the file for the script, stage 5 for what follows the script.
+const SCRIPT: &str = r#"#!/bin/sh
+printf 'Content-Type: application/octet-stream\n\n'
+exec cat "${PATH_TRANSLATED:-$SCRIPT_FILENAME}"
+"#;
+
+/// Starts two workers that share a socket in the document root, and then the server.
+const WORKERS: &str = r#"
+import os, socket, subprocess, sys
+if os.path.exists("workers"):
+    os.unlink("workers")
+listener = socket.socket(socket.AF_UNIX)
+listener.bind("workers")
+listener.listen(128)
+with open(sys.argv[1]) as file:
+    command = [sys.executable, "-c", file.read(), "page:application"]
+for _ in range(2):
+    subprocess.Popen(command, stdin=listener)
+os.execv(sys.argv[2], sys.argv[2:])
+"#;
+
+/// Servers that do the same work.
+pub struct Group {
+    pub name: &'static str,
+    pub servers: Vec<ServerSpec>,
+    /// How to install the server that is missing.
+    pub missing: Option<String>,
+}
+
+/// Adds the applications to a site.
+pub fn add_applications(site: &Site) -> io::Result<()> {
+    site.add("page.py", PAGE_PY.as_bytes())?;
+    site.add("script", SCRIPT.as_bytes())?;
+    site.set_mode("script", 0o755)
+}
+
+/// A server that is compared with stage 5: the name of the group, the options of the stage, and the
+/// server.
+const PEERS: [(&str, AddOptions, Peer); 3] = [
+    (
+        "WSGI: two workers",
+        stage_wsgi,
+        Peer {
+            name: "gunicorn",
+            install: "pip install gunicorn",
+            add_options: gunicorn,
+        },
+    ),
+    (
+        "FastCGI: the same two workers",
+        stage_fastcgi,
+        Peer {
+            name: "nginx",
+            install: "apt-get install nginx-light, or brew install nginx",
+            add_options: nginx,
+        },
+    ),
+    (
+        "CGI: a shell script for each request",
+        stage_cgi,
+        Peer {
+            name: "lighttpd",
+            install: "apt-get install lighttpd, or brew install lighttpd",
+            add_options: lighttpd,
+        },
+    ),
+];
+
+/// What is compared. Stage 5 is the first server of each group.
+pub fn groups(stage_4: &Program, stage_5: &Program) -> Vec<Group> {
+    let spec = |number: u8, program: &Program| {
+        ServerSpec::contract(stage(number).name, Origin::Stage(number), program.clone())
+    };
+    let mut groups = vec![Group {
+        name: "a file",
+        servers: vec![spec(5, stage_5), spec(4, stage_4)],
+        missing: None,
+    }];
+    groups.extend(PEERS.map(|(name, own, peer)| {
+        let mut servers = vec![spec(5, stage_5).with_options(own)];
+        servers.extend(ServerSpec::peer(peer));
+        let is_missing = servers.len() == 1;
+        Group {
+            name,
+            servers,
+            missing: is_missing
+                .then(|| format!("{} is not installed: {}", peer.name, peer.install)),
+        }
+    }));
+    groups
+}
+
+/// The rate of each server at the only level, and how many times faster stage 5 is.
+pub fn table(runs: &[(&str, Run)]) -> String {
+    let mut text = String::new();
+    for (name, run) in runs {
+        text += &format!("\n{}\n", paint(BOLD, name));
+        let mut first = None;
+        for server in &run.servers {
+            let rate = server.level(MAIN_LEVEL).map(Level::rate);
+            let figure = rate.map_or("failed".to_string(), thousands);
+            let ratio = first
+                .zip(rate)
+                .map(|(first, rate): (f64, f64)| first / rate);
+            let ratio = ratio.map_or(String::new(), |ratio| format!("stage 5 / it: {ratio:.2}"));
+            text += &format!(
+                "  {:16} {figure:>8}/s  {}\n",
+                server.name,
+                paint(DIM, ratio)
+            );
+            first = first.or(rate);
+        }
+    }
+    text
+}
+
+fn stage_options(command: &mut Command, port: u16, root: &Path) {
+    command.arg(format!("--listen=127.0.0.1:{port}"));
+    command.arg("--root").arg(root).current_dir(root);
+}
+
+fn stage_wsgi(command: &mut Command, port: u16, root: &Path, _: &Path) -> io::Result<()> {
+    stage_options(command, port, root);
+    command.args(["--workers", "2", "--wsgi", "/=page:application"]);
+    Ok(())
+}
+
+fn stage_fastcgi(command: &mut Command, port: u16, root: &Path, _: &Path) -> io::Result<()> {
+    start_workers_first(command, root);
+    stage_options(command, port, root);
+    command.args(["--fastcgi", "/=unix:workers"]);
+    Ok(())
+}
+
+fn stage_cgi(command: &mut Command, port: u16, root: &Path, _: &Path) -> io::Result<()> {
+    stage_options(command, port, root);
+    command.args(["--cgi", "/=script"]);
+    Ok(())
+}
+
+fn gunicorn(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
+    command.args(["--workers", "2", "--bind", &format!("127.0.0.1:{port}")]);
+    command.arg("--access-logfile").arg(folder.join("access"));
+    command.arg("page:application").current_dir(root);
+    Ok(())
+}
+
+fn nginx(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
+    start_workers_first(command, root);
+    let parameters = [
+        ("REQUEST_METHOD", "$request_method"),
+        ("SCRIPT_NAME", "\"\""),
+        ("PATH_INFO", "$uri"),
+        ("QUERY_STRING", "$query_string"),
+        ("SERVER_NAME", "$server_addr"),
+        ("SERVER_PORT", "$server_port"),
+        ("SERVER_PROTOCOL", "$server_protocol"),
+    ];
+    let parameters = parameters.map(|(name, value)| format!("fastcgi_param {name} {value};"));
+    let pass = format!("fastcgi_pass unix:{}/workers;", root.display());
+    let directives = format!("location / {{ {pass} {} }}", parameters.join(" "));
+    configure_nginx(command, port, folder, &directives)
+}
+
+fn lighttpd(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
+    let script = root.join("script");
+    let settings = format!(
+        "server.modules += (\"mod_cgi\")
+        cgi.assign = (\"\" => \"{}\")",
+        script.display()
+    );
+    configure_lighttpd(command, port, root, folder, &settings)
+}
+
+/// Makes a command start the workers before the server.
+fn start_workers_first(command: &mut Command, root: &Path) {
+    let server = command.get_program().to_owned();
+    let worker = workspace::folder(stage(5), false).join("src/wsgi.py");
+    let mut first = Command::new("python3");
+    first.args(["-c", WORKERS]).arg(worker);
+    first.arg(server).current_dir(root);
+    *command = first;
+}
