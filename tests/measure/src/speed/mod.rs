@@ -121,7 +121,7 @@ pub fn measure(
     run
 }
 
-/// A site with a page of [`PAGE`] bytes.
+/// A site with a page of 4 KiB.
 pub fn site() -> Result<Site, String> {
     let create = || -> io::Result<Site> {
         let mut site = Site::new(fastrand::Rng::new(), None)?;
