@@ -104,7 +104,7 @@ pub struct Exchange {
     connection: BufReader<Connection>,
     worker: Option<Busy>,
     log: ErrorLog,
-    /// What is left of the last record of the response.
+    /// The rest of the last record of the response.
     piece: Cursor<Vec<u8>>,
     /// Sends the rest of a long content.
     sending: Option<JoinHandle<io::Result<()>>>,

@@ -103,7 +103,7 @@ fn ask(
     })
 }
 
-/// Splits a path into what names the application, and what is left for it.
+/// Splits a path into what names the application, and the rest, which is for the application.
 fn find_script(mount: &Mount, path: &str, root: &Path) -> Result<Script, Status> {
     if path.split('/').any(|segment| segment == "..") {
         return Err(Status::NOT_FOUND);

@@ -35,7 +35,7 @@ pub const CHECKS: &[Check] = &[
         id: "script-name-and-path-info",
         must: "split a path into SCRIPT_NAME and PATH_INFO behind the program, decoded once",
         why: "RFC 3875, 4.1.5 and 4.1.13: both together are the decoded path.",
-        hint: "Find the program in the decoded path. What is left is PATH_INFO.",
+        hint: "Find the program in the decoded path. The rest is PATH_INFO.",
         weight: 2,
         run: script_name_and_path_info,
         ..STAGE_5

@@ -17,6 +17,15 @@ async function expectText(page, selector, expected) {
   assert.equal((await page.textContent(selector)).trim().replace(/\s+/g, " "), expected);
 }
 
+/** Whether there is such a process. */
+function exists(id) {
+  try {
+    return process.kill(Number(id), 0);
+  } catch {
+    return false;
+  }
+}
+
 async function admin(page) {
   await page.goto(`${url}/django/admin/`);
   await page.fill("#id_username", "admin");
@@ -47,6 +56,11 @@ async function members(page) {
   await expectText(page, "li", NAME);
   for (const worker of workers) {
     process.kill(Number(worker), "SIGKILL");
+  }
+  // A request that reaches a worker while it dies is lost with it.
+  for (let attempt = 0; workers.some(exists); attempt++) {
+    assert(attempt < 500, "a worker is still there");
+    await page.waitForTimeout(10);
   }
   await page.reload();
   await expectText(page, "h1", `Welcome, ${NAME}`);
