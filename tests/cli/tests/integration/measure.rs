@@ -66,7 +66,7 @@ fn applications_are_measured_behind_each_server() {
     run(gateway.arg(folder.path()).env("PATH", path));
     let figures = fs::read(folder.path().join("gateway.json")).unwrap();
     let runs: BTreeMap<String, Run> = serde_json::from_slice(&figures).unwrap();
-    assert_eq!(runs.len(), 4);
+    assert_eq!(runs.len(), 5);
     for (name, run) in runs {
         assert_eq!(run.levels().len(), 2, "{name}");
         assert!(run.is_clean(), "{name}: {:?}", run.failures());

@@ -3,6 +3,7 @@
 //! Each application sends the requested file of the document root, so that all responses are those
 //! of a server without an application.
 
+use crate::plot::{AMBER, Bar, BarChart, GREY, Series};
 use crate::speed::MAIN_LEVEL;
 use crate::speed::peer::{AddOptions, Peer, configure_lighttpd, configure_nginx};
 use crate::speed::results::{Level, Run};
@@ -19,14 +20,22 @@ use std::process::Command;
 /// A Python application, as `page.py` in the document root, in which it runs.
 const PAGE_PY: &str = r#"
 def application(environ, start_response):
-    with open("." + environ["PATH_INFO"], "rb") as file:
+    with open("." + (environ.get("PATH_INFO") or environ["SCRIPT_NAME"]), "rb") as file:
         content = file.read()
     fields = [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(content)))]
     start_response("200 OK", fields)
     return [content]
 "#;
 
-/// A CGI program. lighttpd takes the file for the script, stage 5 for what follows the script.
+/// The same application, as a CGI program.
+const PROGRAM: &str = r#"#!/usr/bin/env python3
+from wsgiref.handlers import CGIHandler
+from page import application
+CGIHandler().run(application)
+"#;
+
+/// A CGI program that starts faster. lighttpd takes the file for the script, stage 5 for what
+/// follows the script.
 const SCRIPT: &str = r#"#!/bin/sh
 printf 'Content-Type: application/octet-stream\n\n'
 exec cat "${PATH_TRANSLATED:-$SCRIPT_FILENAME}"
@@ -58,15 +67,24 @@ pub struct Group {
 /// Adds the applications to a site.
 pub fn add_applications(site: &Site) -> io::Result<()> {
     site.add("page.py", PAGE_PY.as_bytes())?;
-    site.add("script", SCRIPT.as_bytes())?;
-    site.set_mode("script", 0o755)
+    for (name, text) in [("script", SCRIPT), ("program", PROGRAM)] {
+        site.add(name, text.as_bytes())?;
+        site.set_mode(name, 0o755)?;
+    }
+    Ok(())
 }
+
+const LIGHTTPD: Peer = Peer {
+    name: "lighttpd",
+    install: "apt-get install lighttpd, or brew install lighttpd",
+    add_options: |command, port, root, folder| lighttpd(command, port, root, folder, "script"),
+};
 
 /// A server that is compared with stage 5: the name of the group, the options of the stage, and the
 /// server.
-const PEERS: [(&str, AddOptions, Peer); 3] = [
+const PEERS: [(&str, AddOptions, Peer); 4] = [
     (
-        "WSGI: two workers",
+        "WSGI, two workers",
         stage_wsgi,
         Peer {
             name: "gunicorn",
@@ -75,7 +93,7 @@ const PEERS: [(&str, AddOptions, Peer); 3] = [
         },
     ),
     (
-        "FastCGI: the same two workers",
+        "FastCGI, these workers",
         stage_fastcgi,
         Peer {
             name: "nginx",
@@ -84,12 +102,18 @@ const PEERS: [(&str, AddOptions, Peer); 3] = [
         },
     ),
     (
-        "CGI: a shell script for each request",
-        stage_cgi,
+        "CGI, a shell script",
+        |command, port, root, _| stage_cgi(command, port, root, "script"),
+        LIGHTTPD,
+    ),
+    (
+        "CGI, a Python program",
+        |command, port, root, _| stage_cgi(command, port, root, "program"),
         Peer {
-            name: "lighttpd",
-            install: "apt-get install lighttpd, or brew install lighttpd",
-            add_options: lighttpd,
+            add_options: |command, port, root, folder| {
+                lighttpd(command, port, root, folder, "program")
+            },
+            ..LIGHTTPD
         },
     ),
 ];
@@ -142,6 +166,60 @@ pub fn table(runs: &[(&str, Run)]) -> String {
     text
 }
 
+/// The picture of the processor time that a request takes, in all processes; `None` where the
+/// system doesn't report it.
+pub fn picture(runs: &[(&str, Run)]) -> Option<String> {
+    let times = |index: usize| {
+        let times = runs.iter().enumerate().filter_map(move |(row, (_, run))| {
+            let level = run.servers.get(index)?.level(MAIN_LEVEL)?;
+            Some((row, level.median(|round| round.processor_time)? / 1000.0))
+        });
+        times.collect::<Vec<(usize, f64)>>()
+    };
+    let both = [("stage 5", AMBER, 0.33), ("the other server", GREY, 0.67)];
+    let both = both.into_iter().zip([times(0), times(1)]);
+    let mut end = 0.0_f64;
+    let mut description = "Milliseconds of processor time for one request.".to_string();
+    let mut series = Vec::new();
+    for ((name, color, y), times) in both {
+        for (row, time) in &times {
+            end = end.max(*time);
+            description += &format!(" {}, {name}: {time:.1}.", runs[*row].0);
+        }
+        let bar = |(row, time): (usize, f64)| Bar {
+            y: row as f64 + y,
+            start: 0.0,
+            end: time,
+            text: time_text(time),
+        };
+        series.push(Series {
+            color,
+            name,
+            height: 0.3,
+            bars: times.into_iter().map(bar).collect(),
+        });
+    }
+    let chart = BarChart {
+        id: "gateway",
+        title: "Processor time for one request",
+        description: &description,
+        rows: runs.iter().map(|(name, _)| name.to_string()).collect(),
+        row_height: 96,
+        end,
+        time_text,
+        series,
+    };
+    (end > 0.0).then(|| chart.draw())
+}
+
+/// A time in milliseconds, for people.
+fn time_text(milliseconds: f64) -> String {
+    match milliseconds {
+        10.0.. => format!("{milliseconds:.0} ms"),
+        _ => format!("{milliseconds:.1} ms"),
+    }
+}
+
 fn stage_options(command: &mut Command, port: u16, root: &Path) {
     command.arg(format!("--listen=127.0.0.1:{port}"));
     command.arg("--root").arg(root).current_dir(root);
@@ -160,9 +238,9 @@ fn stage_fastcgi(command: &mut Command, port: u16, root: &Path, _: &Path) -> io:
     Ok(())
 }
 
-fn stage_cgi(command: &mut Command, port: u16, root: &Path, _: &Path) -> io::Result<()> {
+fn stage_cgi(command: &mut Command, port: u16, root: &Path, program: &str) -> io::Result<()> {
     stage_options(command, port, root);
-    command.args(["--cgi", "/=script"]);
+    command.args(["--cgi", &format!("/={program}")]);
     Ok(())
 }
 
@@ -190,12 +268,17 @@ fn nginx(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Re
     configure_nginx(command, port, folder, &directives)
 }
 
-fn lighttpd(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
-    let script = root.join("script");
+fn lighttpd(
+    command: &mut Command,
+    port: u16,
+    root: &Path,
+    folder: &Path,
+    program: &str,
+) -> io::Result<()> {
     let settings = format!(
         "server.modules += (\"mod_cgi\")
         cgi.assign = (\"\" => \"{}\")",
-        script.display()
+        root.join(program).display()
     );
     configure_lighttpd(command, port, root, folder, &settings)
 }

@@ -56,8 +56,14 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
             anstream::println!("{name}, {}: {}", server.name, failure.detail);
         }
     }
+    let picture = gateway::picture(&runs).map(|svg| ("gateway.svg".to_string(), svg));
     let is_clean = runs.iter().all(|(_, run)| run.is_clean());
     let figures: BTreeMap<_, _> = runs.into_iter().collect();
-    super::write_files(&folder, Vec::new(), "gateway.json", &figures)?;
+    super::write_files(
+        &folder,
+        picture.into_iter().collect(),
+        "gateway.json",
+        &figures,
+    )?;
     Ok(ExitCode::from(u8::from(!is_clean)))
 }
