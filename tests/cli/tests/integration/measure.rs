@@ -3,10 +3,10 @@
 use crate::{lab, run, write_script};
 use assert_cmd::assert::{Assert, OutputAssertExt};
 use harness::workspace;
+use measure::speed::gateway::GroupResult;
 use measure::speed::results::Run;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
-use std::collections::BTreeMap;
 use std::env;
 use std::fs;
 use std::path::Path;
@@ -65,9 +65,9 @@ fn applications_are_measured_behind_each_server() {
     let mut gateway = measure(&["gateway", "--rounds", "1", "--output"]);
     run(gateway.arg(folder.path()).env("PATH", path));
     let figures = fs::read(folder.path().join("gateway.json")).unwrap();
-    let runs: BTreeMap<String, Run> = serde_json::from_slice(&figures).unwrap();
-    assert_eq!(runs.len(), 5);
-    for (name, run) in runs {
+    let results: Vec<GroupResult> = serde_json::from_slice(&figures).unwrap();
+    assert_eq!(results.len(), 5);
+    for GroupResult { name, run } in results {
         assert_eq!(run.levels().len(), 2, "{name}");
         assert!(run.is_clean(), "{name}: {:?}", run.failures());
     }

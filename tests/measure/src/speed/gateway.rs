@@ -13,6 +13,7 @@ use harness::program::Program;
 use harness::site::Site;
 use harness::style::{BOLD, DIM, paint};
 use harness::workspace::{self, stage};
+use serde::{Deserialize, Serialize};
 use std::io;
 use std::path::Path;
 use std::process::Command;
@@ -64,6 +65,14 @@ pub struct Group {
     pub missing: Option<String>,
 }
 
+/// What was measured of a group. `gateway.json` is a list of these.
+#[derive(Deserialize, Serialize)]
+pub struct GroupResult {
+    pub name: String,
+    #[serde(flatten)]
+    pub run: Run,
+}
+
 /// Adds the applications to a site.
 pub fn add_applications(site: &Site) -> io::Result<()> {
     site.add("page.py", PAGE_PY.as_bytes())?;
@@ -93,7 +102,7 @@ const PEERS: [(&str, AddOptions, Peer); 4] = [
         },
     ),
     (
-        "FastCGI, these workers",
+        "FastCGI, same workers",
         stage_fastcgi,
         Peer {
             name: "nginx",
@@ -143,9 +152,9 @@ pub fn groups(stage_4: &Program, stage_5: &Program) -> Vec<Group> {
 }
 
 /// The rate of each server at the only level, and how many times faster stage 5 is.
-pub fn table(runs: &[(&str, Run)]) -> String {
+pub fn table(results: &[GroupResult]) -> String {
     let mut text = String::new();
-    for (name, run) in runs {
+    for GroupResult { name, run } in results {
         text += &format!("\n{}\n", paint(BOLD, name));
         let mut first = None;
         for server in &run.servers {
@@ -168,10 +177,10 @@ pub fn table(runs: &[(&str, Run)]) -> String {
 
 /// The picture of the processor time that a request takes, in all processes; `None` where the
 /// system doesn't report it.
-pub fn picture(runs: &[(&str, Run)]) -> Option<String> {
+pub fn picture(results: &[GroupResult]) -> Option<String> {
     let times = |index: usize| {
-        let times = runs.iter().enumerate().filter_map(move |(row, (_, run))| {
-            let level = run.servers.get(index)?.level(MAIN_LEVEL)?;
+        let times = results.iter().enumerate().filter_map(move |(row, result)| {
+            let level = result.run.servers.get(index)?.level(MAIN_LEVEL)?;
             Some((row, level.median(|round| round.processor_time)? / 1000.0))
         });
         times.collect::<Vec<(usize, f64)>>()
@@ -184,7 +193,7 @@ pub fn picture(runs: &[(&str, Run)]) -> Option<String> {
     for ((name, color, y), times) in both {
         for (row, time) in &times {
             end = end.max(*time);
-            description += &format!(" {}, {name}: {time:.1}.", runs[*row].0);
+            description += &format!(" {}, {name}: {time:.1}.", results[*row].name);
         }
         let bar = |(row, time): (usize, f64)| Bar {
             y: row as f64 + y,
@@ -203,7 +212,7 @@ pub fn picture(runs: &[(&str, Run)]) -> Option<String> {
         id: "gateway",
         title: "Processor time for one request",
         description: &description,
-        rows: runs.iter().map(|(name, _)| name.to_string()).collect(),
+        rows: results.iter().map(|result| result.name.clone()).collect(),
         row_height: 96,
         end,
         time_text,
@@ -213,8 +222,9 @@ pub fn picture(runs: &[(&str, Run)]) -> Option<String> {
 }
 
 /// A time in milliseconds, for people.
-fn time_text(milliseconds: f64) -> String {
+pub fn time_text(milliseconds: f64) -> String {
     match milliseconds {
+        0.0 => "0 ms".to_string(),
         10.0.. => format!("{milliseconds:.0} ms"),
         _ => format!("{milliseconds:.1} ms"),
     }

@@ -1,3 +1,4 @@
+mod gateway;
 mod generator;
 mod pictures;
 mod process;

@@ -5,8 +5,8 @@ use crate::progress::bar;
 use clap::Args;
 use harness::workspace::stage;
 use harness::{cleanup, process};
+use measure::speed::gateway::GroupResult;
 use measure::speed::{self, MAIN_LEVEL, Plan, gateway, generator};
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -36,7 +36,7 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
     };
     let steps = groups.iter().map(|group| plan.steps(group.servers.len()));
     let bar = bar(steps.sum());
-    let mut runs = Vec::new();
+    let mut results = Vec::new();
     for group in &groups {
         let progress = |step: &str| {
             // The children that a killed server has left.
@@ -46,24 +46,24 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
         };
         let (servers, machine) = (&group.servers, machine.clone());
         let run = speed::measure(&plan, servers, &site, &generator, machine, &progress);
-        runs.push((group.name, run));
+        let name = group.name.to_string();
+        results.push(GroupResult { name, run });
     }
     bar.finish_and_clear();
     cleanup::kill_orphans();
-    anstream::print!("{}", gateway::table(&runs));
-    for (name, run) in &runs {
+    anstream::print!("{}", gateway::table(&results));
+    for GroupResult { name, run } in &results {
         for (server, _, failure) in run.failures() {
             anstream::println!("{name}, {}: {}", server.name, failure.detail);
         }
     }
-    let picture = gateway::picture(&runs).map(|svg| ("gateway.svg".to_string(), svg));
-    let is_clean = runs.iter().all(|(_, run)| run.is_clean());
-    let figures: BTreeMap<_, _> = runs.into_iter().collect();
+    let picture = gateway::picture(&results).map(|svg| ("gateway.svg".to_string(), svg));
+    let is_clean = results.iter().all(|result| result.run.is_clean());
     super::write_files(
         &folder,
         picture.into_iter().collect(),
         "gateway.json",
-        &figures,
+        &results,
     )?;
     Ok(ExitCode::from(u8::from(!is_clean)))
 }
