@@ -15,7 +15,7 @@ use predicates::str::{contains, is_empty};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::Output;
+use std::process::{ExitStatus, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
@@ -112,7 +112,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// How long the program may take to exit by itself.
-const EXIT_TIMEOUT: Duration = RESPONSE_TIMEOUT.saturating_mul(2);
+pub const EXIT_TIMEOUT: Duration = RESPONSE_TIMEOUT.saturating_mul(2);
 
 /// How the program exited, and what it printed.
 struct Exit {
@@ -126,6 +126,15 @@ fn run(ctx: &TestContext, arguments: &[&str]) -> CheckResult<Exit> {
         arguments: arguments.join(" "),
         output: ctx.program.run(arguments, EXIT_TIMEOUT)?,
     })
+}
+
+/// How a program ended that had to exit by itself.
+pub fn exit_text(status: ExitStatus) -> String {
+    if status.signal() == Some(9) {
+        format!("{status}: it was still running after {EXIT_TIMEOUT:?}")
+    } else {
+        status.to_string()
+    }
 }
 
 impl Exit {
@@ -144,11 +153,7 @@ impl Exit {
             stderr,
         } = &self.output;
         let printed = String::from_utf8_lossy(&[stdout.as_slice(), stderr].concat()).into_owned();
-        let killed = if status.signal() == Some(9) {
-            format!(": it was still running after {EXIT_TIMEOUT:?}")
-        } else {
-            String::new()
-        };
+        let ended = exit_text(*status);
         let exited = self.output.clone().assert().try_code(code).is_ok();
         let is_expected = predicate.eval(&String::from_utf8_lossy(stream));
         ensure(
@@ -157,7 +162,7 @@ impl Exit {
                 "`{}` exits with {code} and prints {expected}",
                 self.arguments
             ),
-            format!("{status}{killed}\n{}", readable(printed.as_bytes())).trim_end(),
+            format!("{ended}\n{}", readable(printed.as_bytes())).trim_end(),
         )
     }
 

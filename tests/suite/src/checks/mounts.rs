@@ -1,11 +1,11 @@
 //! The options of the gateway, and what is refused before the server starts.
 
+use super::command_line::{EXIT_TIMEOUT, exit_text};
 use super::gateway::{STAGE_5, TEXT, add_script, require_python};
 use crate::check::{Check, PREREQUISITE};
 use harness::context::TestContext;
 use harness::error::{CheckResult, ensure};
 use std::path::Path;
-use std::time::Duration;
 
 /// What the checks of options have in common.
 const OPTIONS: Check = Check {
@@ -40,9 +40,6 @@ pub const CHECKS: &[Check] = &[
     },
 ];
 
-/// How long a program may take to exit when it can't start.
-const EXIT_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Fails unless the program refuses these options with 1 or 2, in a line that names what is wrong.
 fn ensure_refused(
     ctx: &TestContext,
@@ -64,7 +61,11 @@ fn ensure_refused(
         "`{}` exits with 1 or 2 and a line with `{named}`",
         options.join(" ")
     );
-    ensure(is_refused, expected, format!("{}\n{errors}", output.status))
+    ensure(
+        is_refused,
+        expected,
+        format!("{}\n{errors}", exit_text(output.status)),
+    )
 }
 
 fn help_lists_gateway(ctx: &TestContext) -> CheckResult {
