@@ -104,7 +104,9 @@ impl Pool {
         let program = Path::new(self.command.first().context("the command is empty")?);
         if !is_found(program, &environment) {
             let shown = program.display();
-            bail!("Cannot start `{shown}`: there is no such program. Install it, or give its path");
+            bail!(
+                "Cannot start `{shown}`: there is no such program. Install it, or check its path and PATH"
+            );
         }
         let folder = tempfile::Builder::new().prefix("stage5-").tempdir();
         let folder = folder.context("Cannot create a folder for sockets")?;
@@ -289,12 +291,12 @@ impl Pool {
     }
 }
 
-/// Whether there is such a program: a path, or a name in PATH.
+/// Whether there is such a program: a path, or a name in PATH, which `--env` may have changed.
 fn is_found(program: &Path, environment: &[(OsString, OsString)]) -> bool {
     if program.components().count() > 1 {
         return mount::is_executable(program);
     }
-    let path = environment.iter().find(|(name, _)| name == "PATH");
+    let path = environment.iter().rfind(|(name, _)| name == "PATH");
     path.is_some_and(|(_, path)| {
         std::env::split_paths(path).any(|folder| mount::is_executable(&folder.join(program)))
     })
