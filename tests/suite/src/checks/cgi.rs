@@ -1,9 +1,11 @@
 //! Programs as processes: what they get of the server, what becomes of their standard error, and
 //! how they end.
 
+use super::ensure_alive;
 use super::gateway::{
     STAGE_5, TEXT, add_script, ensure_ends, ensure_line, start_cgi, start_cgi_with,
 };
+use super::processes::most;
 use crate::check::Check;
 use harness::client::get;
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
@@ -11,6 +13,8 @@ use harness::error::{CheckResult, FailureKind, ensure};
 use harness::process;
 use harness::server::Start;
 use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -75,6 +79,16 @@ pub const CHECKS: &[Check] = &[
         slow: true,
         linux_only: true,
         run: program_timeout,
+        ..STAGE_5
+    },
+    Check {
+        id: "programs-are-bounded",
+        must: "run at most 256 programs at once, and answer further requests later",
+        why: "CWE-770: a process is what a request costs most. Anybody could fill the process table.",
+        hint: "If the thread that serves a client waits for its program, the limit on threads is enough.",
+        slow: true,
+        crowd: true,
+        run: programs_are_bounded,
         ..STAGE_5
     },
 ];
@@ -256,4 +270,38 @@ fn program_timeout(ctx: &TestContext) -> CheckResult {
         format!("{:?}", server.children()?),
     )?;
     server.get(&good.target)?.ensure_serves(word.as_bytes())
+}
+
+fn programs_are_bounded(ctx: &TestContext) -> CheckResult {
+    const MAX: usize = 256;
+    const MORE: usize = 44;
+    let fifo = ctx.site.name();
+    ctx.site.add_fifo(&fifo)?;
+    let path = ctx.site.path(&fifo);
+    // Each waits for a line, which the check writes when all have been counted.
+    let lines = format!(
+        "echo >> \"$0.started\"\nread -r line < {}\n{TEXT}",
+        path.display()
+    );
+    let script = add_script(ctx, &lines)?;
+    // With both ends open, nobody waits for the other.
+    let mut fifo = OpenOptions::new().read(true).write(true).open(path)?;
+    let server = start_cgi(ctx, &["--app-timeout", "100"])?;
+    let mut clients = server.connect_crowd(MAX + MORE)?;
+    for client in &mut clients {
+        client.send(&get(&script.target));
+    }
+    let count = || Ok(fs::read(script.file("started")).map_or(0, |lines| lines.len()));
+    let programs = most(MAX, count)?;
+    let expected = format!("at most {MAX} programs");
+    ensure(
+        (1..=MAX).contains(&programs),
+        expected,
+        programs.to_string(),
+    )?;
+    fifo.write_all(&vec![b'\n'; clients.len()])?;
+    for client in &mut clients {
+        client.response()?.ensure_status(200)?;
+    }
+    ensure_alive(ctx, &server)
 }
