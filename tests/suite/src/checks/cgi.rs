@@ -3,7 +3,7 @@
 
 use super::ensure_alive;
 use super::gateway::{
-    STAGE_5, TEXT, add_script, ensure_ends, ensure_line, start_cgi, start_cgi_with,
+    STAGE_5, TEXT, add_script, ensure_ends, ensure_line, start_cgi, start_cgi_with, time_out,
 };
 use super::processes::most;
 use crate::check::Check;
@@ -258,8 +258,7 @@ fn program_timeout(ctx: &TestContext) -> CheckResult {
     let good = add_script(ctx, &format!("{TEXT}printf {word}\n"))?;
     let server = start_cgi(ctx, &["--app-timeout", "1"])?;
     for script in [hanging, deaf] {
-        server.get(&script.target)?.ensure_status(504)?;
-        for id in script.numbers("ids")? {
+        for id in time_out(&server, &script.target, &script.file("ids"))? {
             ensure_ends(&server, id)?;
         }
     }
