@@ -54,6 +54,8 @@ fn main() -> ExitCode {
 
 /// Opens everything that a server needs, then serves until the program is stopped.
 fn run(mut options: Options) -> anyhow::Result<()> {
+    // Rust opens descriptors for this program alone. What a shell has left open must stay here, too.
+    close_fds::set_fds_cloexec(3, &[]);
     let shown_root = options.root.display().to_string();
     options.root = files::canonicalize_root(&options.root)?;
     // Clients wait in the backlog of this socket until they are accepted.

@@ -104,7 +104,9 @@ impl Pool {
         let program = Path::new(self.command.first().context("the command is empty")?);
         if !is_found(program, &environment) {
             let shown = program.display();
-            bail!("Cannot start `{shown}`: there is no such program. Install it, or give its path");
+            bail!(
+                "Cannot start `{shown}`: there is no such program. Install it, or check its path and PATH"
+            );
         }
         let folder = tempfile::Builder::new().prefix("stage5-").tempdir();
         let folder = folder.context("Cannot create a folder for sockets")?;
@@ -203,9 +205,12 @@ impl Pool {
             && let Some(worker) = &mut worker
         {
             // It answers when it has imported the application.
-            worker.socket = Some(fastcgi::ask_for_values(&worker.address)?);
+            let asked = fastcgi::ask_for_values(&worker.address);
+            let asked = asked.inspect_err(|_| cgi::kill_group(&supervisor.lock().unwrap()));
+            worker.socket = asked.ok();
         }
-        loop {
+        // The supervisor never closes its standard error: it ends when everybody who had it is gone.
+        while errors.is_some() {
             let socket = worker.as_ref().and_then(|worker| worker.socket.as_ref());
             let fds = [errors.as_ref().map(AsFd::as_fd), socket.map(AsFd::as_fd)];
             let ready = poll(&fds, TICK)?;
@@ -214,18 +219,19 @@ impl Pool {
             }
             let is_ready = match worker.as_mut().and_then(|worker| worker.socket.as_mut()) {
                 Some(socket) => ready[1] && fastcgi::read_record(socket).is_ok(),
-                None => true,
+                None => !self.is_wsgi,
             };
             if is_ready && let Some(worker) = worker.take() {
                 self.give_back(worker);
             }
-            // Everything that it has written has been read before its end is noticed.
+            // A process that has left the group may hold it open. What was written has been read by then.
             if !ready[0] && supervisor.lock().unwrap().try_wait()?.is_some() {
                 break;
             }
         }
         // If the supervisor was killed, the worker is still running.
         cgi::kill_group(&supervisor.lock().unwrap());
+        supervisor.lock().unwrap().wait()?;
         let is_other = |worker: &Worker| !Arc::ptr_eq(&worker.supervisor, &supervisor);
         self.lock().idle.retain(is_other);
         Ok(log.last_line())
@@ -285,12 +291,12 @@ impl Pool {
     }
 }
 
-/// Whether there is such a program: a path, or a name in PATH.
+/// Whether there is such a program: a path, or a name in PATH, which `--env` may have changed.
 fn is_found(program: &Path, environment: &[(OsString, OsString)]) -> bool {
     if program.components().count() > 1 {
         return mount::is_executable(program);
     }
-    let path = environment.iter().find(|(name, _)| name == "PATH");
+    let path = environment.iter().rfind(|(name, _)| name == "PATH");
     path.is_some_and(|(_, path)| {
         std::env::split_paths(path).any(|folder| mount::is_executable(&folder.join(program)))
     })

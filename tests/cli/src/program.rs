@@ -7,7 +7,7 @@ use harness::workspace;
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{self, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
@@ -34,8 +34,16 @@ pub fn named(path: &Path, arguments: &[OsString]) -> Result<Program, String> {
         ));
     }
     let mut program = Program::new(path);
-    program.arguments = arguments.to_vec();
+    program.arguments = arguments.iter().map(absolute).collect();
     Ok(program)
+}
+
+/// An argument that names a file, such as the script of an interpreter, as an absolute path: some checks
+/// start the program in another folder.
+fn absolute(argument: &OsString) -> OsString {
+    let path = Path::new(argument);
+    let absolute = path::absolute(path).ok().filter(|_| path.is_file());
+    absolute.map_or_else(|| argument.clone(), PathBuf::into_os_string)
 }
 
 /// Builds a package of the workspace. The program is a copy, which the next build doesn't change.
@@ -70,4 +78,22 @@ pub fn run_within(command: &mut Command, limit: Duration) -> io::Result<(Output,
         stderr: stderr.finish(),
     };
     Ok((output, in_time))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_can_be_started_in_any_folder() {
+        // Tests run in the folder of their package.
+        let arguments = ["Cargo.toml", "--file", "none", "src"].map(OsString::from);
+        let program = named(Path::new("../install"), &arguments).unwrap();
+        assert!(program.path.is_absolute(), "{program:?}");
+        let [file, rest @ ..] = &*program.arguments else {
+            panic!("{program:?}");
+        };
+        assert!(Path::new(file).is_absolute(), "{program:?}");
+        assert_eq!(rest, &arguments[1..]);
+    }
 }

@@ -180,23 +180,6 @@ pub fn descriptors(pid: i32) -> CheckResult<usize> {
     Ok(entries(&format!("/proc/{pid}/fd"))?.len())
 }
 
-/// The descriptors of this process that a program inherits which it starts, except the first three.
-pub fn inheritable_descriptors() -> CheckResult<Vec<String>> {
-    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
-    let mut found = Vec::new();
-    for entry in entries("/proc/self/fdinfo")? {
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let info = read(&format!("/proc/self/fdinfo/{name}"))?.unwrap_or_default();
-        let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
-        let flags = flags.and_then(|flags| u32::from_str_radix(flags.trim(), 8).ok());
-        let is_inherited = flags.is_some_and(|flags| flags & CLOSE_ON_EXEC == 0);
-        if is_inherited && !["0", "1", "2"].contains(&name.as_str()) {
-            found.push(name);
-        }
-    }
-    Ok(found)
-}
-
 /// The inodes of the sockets that a process has open.
 pub fn sockets(pid: i32) -> CheckResult<BTreeSet<u64>> {
     let mut inodes = BTreeSet::new();

@@ -76,6 +76,17 @@ impl Program {
         }
     }
 
+    /// The same program, started by another command, to which its path and arguments are added.
+    pub fn started_by(&self, command: &[&str]) -> Program {
+        let own = [self.path.clone().into_os_string()];
+        let mut words = command.iter().map(OsString::from).chain(own);
+        Program {
+            path: words.next().unwrap_or_default().into(),
+            arguments: words.chain(self.arguments.clone()).collect(),
+            ..self.clone()
+        }
+    }
+
     /// The same program without the rights of root, which no limit on processes binds. The error says
     /// why that is impossible.
     pub fn without_root(&self) -> Result<Program, String> {

@@ -59,6 +59,8 @@ pub struct Start {
     pub arguments: Vec<OsString>,
     /// The folder that it is started in; `None` for the current one.
     pub folder: Option<PathBuf>,
+    /// The command that starts it, if there is one.
+    pub started_by: &'static [&'static str],
 }
 
 impl Default for Start {
@@ -69,6 +71,7 @@ impl Default for Start {
             verbose: false,
             arguments: Vec::new(),
             folder: None,
+            started_by: &[],
         }
     }
 }
@@ -232,7 +235,7 @@ impl Server {
             options.push("--verbose".into());
         }
         options.extend(start.arguments);
-        let mut program = program.clone();
+        let mut program = program.started_by(start.started_by);
         program.folder = start.folder;
         program.temporary_folder = Some(site.outside(""));
         let (mut child, group) = program.start(&options)?;

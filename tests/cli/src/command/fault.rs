@@ -18,6 +18,17 @@ use suite::run::{self, Job, Verdict};
 /// The hidden command that runs the faulty server.
 pub const SERVER: &str = "faulty-server";
 
+/// What the faults of lesson 5 are: the faulty server doesn't imitate that stage.
+const LESSON_5: &str = "\
+The faults of lesson 5 are small changes to stage 5 itself: tests/suite/gateway/faults.toml lists them, each
+with the checks that detect it. To try one:
+
+  1. In that file of stage5_gateway/src, replace what is after `find` with what is after `replace`.
+  2. See it fail: cargo lab grade 5 --original --only CHECK
+  3. Undo it: git restore stage5_gateway
+
+The article's own fault, a \"not found\" with status 200: cargo lab fault missing-file-is-ok";
+
 /// How much of an expectation or a response a lesson shows, in characters.
 const LINE_LENGTH: usize = 100;
 
@@ -31,8 +42,9 @@ pub struct Options {
     #[arg(requires = "fault", conflicts_with = "serve")]
     check: Option<String>,
 
-    /// Show each fault of the article behind that lesson, 1 to 4, with a check that detects it.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=i64::from(faulty::LAST_STAGE)), conflicts_with = "fault")]
+    /// Show each fault of the article behind that lesson, 1 to 4, with a check that detects it; for
+    /// lesson 5, show how to try one.
+    #[arg(long, value_name = "N", value_parser = super::stage_number(), conflicts_with = "fault")]
     lesson: Option<u8>,
 
     /// Run the server on its stage's port, so that you can talk to it.
@@ -105,6 +117,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         (Some(fault), ..) if options.serve => serve(fault, &options.options)?,
         (Some(fault), Some(id), _) => show(fault, id, seed)?,
         (Some(fault), None, _) => describe(fault),
+        (None, _, Some(lesson)) if lesson > faulty::LAST_STAGE => anstream::println!("{LESSON_5}"),
         (None, _, Some(lesson)) => show_lesson(lesson, seed)?,
         (None, _, None) => list(),
     }

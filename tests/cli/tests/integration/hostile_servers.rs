@@ -102,7 +102,10 @@ fn server_that_never_responds_is_graded_soon() {
     assert_eq!(report.score, 0);
     assert!(report.count(Status::NotReached) > 40);
     let duration = started.elapsed();
-    assert!(duration < Duration::from_secs(30), "{duration:?}");
+    // What fails while the machine is busy runs again, alone, and waits up to 15 s again.
+    let repeated = report.checks.iter().filter(|it| it.first_attempt.is_some());
+    let limit = Duration::from_secs(30 + 15 * repeated.count() as u64);
+    assert!(duration < limit, "{duration:?}");
 }
 
 /// A folder of submissions, and what grading them has written.

@@ -1,16 +1,19 @@
 //! Programs as processes: what they get of the server, what becomes of their standard error, and
 //! how they end.
 
+use super::ensure_alive;
 use super::gateway::{
-    STAGE_5, TEXT, add_script, ensure_ends, ensure_line, start_cgi, start_cgi_with,
+    STAGE_5, TEXT, add_script, ensure_ends, ensure_line, start_cgi, start_cgi_with, time_out,
 };
+use super::processes::most;
 use crate::check::Check;
 use harness::client::get;
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
 use harness::error::{CheckResult, FailureKind, ensure};
-use harness::process;
 use harness::server::Start;
 use std::collections::BTreeSet;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 
 pub const CHECKS: &[Check] = &[
     Check {
@@ -23,9 +26,10 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "program-descriptors",
-        must: "give a program the descriptors 0, 1 and 2, and no others",
+        must: "give a program the descriptors 0, 1 and 2, and no others, not even inherited ones",
         why: "A program that holds the socket of a client or the listener can keep it open.",
-        hint: "Descriptors are closed on exec(2) if they have the flag O_CLOEXEC.",
+        hint: "Descriptors are closed on exec(2) if they have the flag FD_CLOEXEC. Who started the server may \
+               have left others open.",
         linux_only: true,
         run: program_descriptors,
         ..STAGE_5
@@ -75,6 +79,16 @@ pub const CHECKS: &[Check] = &[
         slow: true,
         linux_only: true,
         run: program_timeout,
+        ..STAGE_5
+    },
+    Check {
+        id: "programs-are-bounded",
+        must: "run at most 256 programs at once, and answer further requests later",
+        why: "CWE-770: a process is what a request costs most. Anybody could fill the process table.",
+        hint: "If the thread that serves a client waits for its program, the limit on threads is enough.",
+        slow: true,
+        crowd: true,
+        run: programs_are_bounded,
         ..STAGE_5
     },
 ];
@@ -145,19 +159,20 @@ fn ensure_own_folder(ctx: &TestContext) -> CheckResult {
 fn program_descriptors(ctx: &TestContext) -> CheckResult {
     // ls(1) itself opens the folder that it lists.
     let script = add_script(ctx, &format!("{TEXT}exec ls /proc/self/fd\n"))?;
-    // What the harness itself has inherited is inherited by every program.
-    let inherited = process::inheritable_descriptors()?;
-    let server = start_cgi(ctx, &[])?;
+    // A shell passes on what it has open.
+    let start = Start {
+        started_by: &["/bin/sh", "-c", "exec 7</dev/null; exec \"$0\" \"$@\""],
+        ..Start::default()
+    };
+    let server = start_cgi_with(ctx, start, &[])?;
     let mut others = server.connect_many(4)?;
     for client in &mut others {
         client.send(b"GET");
     }
     let response = server.get(&script.target)?;
     response.ensure_status(200)?;
-    let text = String::from_utf8_lossy(&response.content);
-    let mut found: BTreeSet<&str> = text.lines().collect();
-    found.retain(|descriptor| !inherited.iter().any(|inherited| inherited == descriptor));
-    response.ensure(found.len() == 4, "four descriptors, one of them of ls(1)")
+    let count = String::from_utf8_lossy(&response.content).lines().count();
+    response.ensure(count == 4, "four descriptors, one of them of ls(1)")
 }
 
 fn standard_error_is_logged(ctx: &TestContext) -> CheckResult {
@@ -243,8 +258,7 @@ fn program_timeout(ctx: &TestContext) -> CheckResult {
     let good = add_script(ctx, &format!("{TEXT}printf {word}\n"))?;
     let server = start_cgi(ctx, &["--app-timeout", "1"])?;
     for script in [hanging, deaf] {
-        server.get(&script.target)?.ensure_status(504)?;
-        for id in script.numbers("ids")? {
+        for id in time_out(&server, &script.target, &script.file("ids"))? {
             ensure_ends(&server, id)?;
         }
     }
@@ -256,4 +270,38 @@ fn program_timeout(ctx: &TestContext) -> CheckResult {
         format!("{:?}", server.children()?),
     )?;
     server.get(&good.target)?.ensure_serves(word.as_bytes())
+}
+
+fn programs_are_bounded(ctx: &TestContext) -> CheckResult {
+    const MAX: usize = 256;
+    const MORE: usize = 44;
+    let fifo = ctx.site.name();
+    ctx.site.add_fifo(&fifo)?;
+    let path = ctx.site.path(&fifo);
+    // Each waits for a line, which the check writes when all have been counted.
+    let lines = format!(
+        "echo >> \"$0.started\"\nread -r line < {}\n{TEXT}",
+        path.display()
+    );
+    let script = add_script(ctx, &lines)?;
+    // With both ends open, nobody waits for the other.
+    let mut fifo = OpenOptions::new().read(true).write(true).open(path)?;
+    let server = start_cgi(ctx, &["--app-timeout", "100"])?;
+    let mut clients = server.connect_crowd(MAX + MORE)?;
+    for client in &mut clients {
+        client.send(&get(&script.target));
+    }
+    let count = || Ok(fs::read(script.file("started")).map_or(0, |lines| lines.len()));
+    let programs = most(MAX, count)?;
+    let expected = format!("at most {MAX} programs");
+    ensure(
+        (1..=MAX).contains(&programs),
+        expected,
+        programs.to_string(),
+    )?;
+    fifo.write_all(&vec![b'\n'; clients.len()])?;
+    for client in &mut clients {
+        client.response()?.ensure_status(200)?;
+    }
+    ensure_alive(ctx, &server)
 }

@@ -5,6 +5,7 @@ use super::gateway::{STAGE_5, TEXT, add_script, require_python};
 use crate::check::{Check, PREREQUISITE};
 use harness::context::TestContext;
 use harness::error::{CheckResult, ensure};
+use harness::program::Program;
 use std::path::Path;
 
 /// What the checks of options have in common.
@@ -38,19 +39,25 @@ pub const CHECKS: &[Check] = &[
         run: wsgi_import_error,
         ..OPTIONS
     },
+    Check {
+        id: "wsgi-needs-python",
+        must: "exit 1 or 2 on --wsgi if PATH has no python3, and name it",
+        why: "Each request would be a 502, and nothing in it would say what to install.",
+        hint: "Look for the program before you start a worker, and say how to fix it.",
+        run: wsgi_needs_python,
+        ..OPTIONS
+    },
 ];
 
 /// Fails unless the program refuses these options with 1 or 2, in a line that names what is wrong.
 fn ensure_refused(
     ctx: &TestContext,
-    folder: Option<&Path>,
+    program: &Program,
     options: &[&str],
     named: &str,
 ) -> CheckResult {
     let root = ctx.site.root().display().to_string();
     let own = ["--listen", "127.0.0.1:0", "--root", &root];
-    let mut program = ctx.program.clone();
-    program.folder = folder.map(Path::to_path_buf);
     let output = program.run(&[&own, options].concat(), EXIT_TIMEOUT)?;
     let errors = String::from_utf8_lossy(&output.stderr);
     let is_refused = matches!(output.status.code(), Some(1 | 2))
@@ -110,7 +117,7 @@ fn mount_errors(ctx: &TestContext) -> CheckResult {
         (vec!["--app-timeout", "soon"], "--app-timeout"),
         (vec!["--max-content", "much"], "--max-content"),
     ] {
-        ensure_refused(ctx, None, &options, named)?;
+        ensure_refused(ctx, &ctx.program, &options, named)?;
     }
     ensure_missing_programs_are_refused(ctx)
 }
@@ -128,7 +135,12 @@ fn ensure_missing_programs_are_refused(ctx: &TestContext) -> CheckResult {
         ("--fastcgi", long.clone(), &missing),
         ("--fastcgi", format!("{missing}:port"), &missing),
     ] {
-        ensure_refused(ctx, None, &[option, &format!("/app={value}")], named)?;
+        ensure_refused(
+            ctx,
+            &ctx.program,
+            &[option, &format!("/app={value}")],
+            named,
+        )?;
     }
     Ok(())
 }
@@ -142,6 +154,8 @@ fn wsgi_import_error(ctx: &TestContext) -> CheckResult {
     let text = format!("import no_such_{failing}\n");
     ctx.site.add_outside(&format!("site/{failing}.py"), &text)?;
     let callable = format!("no_{missing}");
+    let mut program = ctx.program.clone();
+    program.folder = path.parent().map(Path::to_path_buf);
     for (application, named) in [
         (format!("{missing}:application"), &missing),
         (format!("{module}:{callable}"), &callable),
@@ -150,7 +164,22 @@ fn wsgi_import_error(ctx: &TestContext) -> CheckResult {
         (module.clone(), &module),
     ] {
         let mount = format!("/app={application}");
-        ensure_refused(ctx, path.parent(), &["--wsgi", &mount], named)?;
+        ensure_refused(ctx, &program, &["--wsgi", &mount], named)?;
     }
     Ok(())
+}
+
+fn wsgi_needs_python(ctx: &TestContext) -> CheckResult {
+    let path = format!("PATH={}", ctx.site.outside("missing").display());
+    let program = ctx.program.started_by(&["/usr/bin/env", &path]);
+    // A script may itself need what is in PATH. Then nothing can be told.
+    if !program.run(&["--version"], EXIT_TIMEOUT)?.status.success() {
+        return Ok(());
+    }
+    ensure_refused(
+        ctx,
+        &program,
+        &["--wsgi", "/app=module:application"],
+        "python3",
+    )
 }

@@ -263,19 +263,7 @@ pub fn ensure_workers_are_bounded(
     let workers = wait_for_count(RESPONSE_TIMEOUT, &count, |workers| workers > 0)?;
     ensure(workers > 0, format!("{noun} for the clients"), "none")?;
     let mut clients = server.connect_crowd(max + MORE_CLIENTS)?;
-    // Waits while their number grows, at most to the limit.
-    let mut before = 0;
-    loop {
-        let now = wait_for_count(RESPONSE_TIMEOUT / 5, &count, |workers| workers > before)?;
-        if now <= before || now >= max {
-            break;
-        }
-        before = now;
-    }
-    // Without a limit, there would soon be more. The most that were ever seen count.
-    let limit = watch_time(Duration::from_millis(300));
-    let workers = wait_for_count(limit, &count, |workers| workers > max)?;
-    let workers = workers.max(before);
+    let workers = most(max, &count)?;
     let expected = format!("at least 64 and at most {max} {noun}");
     ensure((64..=max).contains(&workers), expected, workers.to_string())?;
     // Clients beyond the limit wait, and are served when the others have left.
@@ -289,6 +277,23 @@ pub fn ensure_workers_are_bounded(
     }
     drop(waiting);
     ensure_alive(ctx, server)
+}
+
+/// The most that a server starts for a crowd, or more than `max` without a limit.
+pub fn most(max: usize, count: impl Fn() -> CheckResult<usize>) -> CheckResult<usize> {
+    // Waits while their number grows, at most to the limit.
+    let mut before = 0;
+    loop {
+        let now = wait_for_count(RESPONSE_TIMEOUT / 5, &count, |now| now > before)?;
+        if now <= before || now >= max {
+            break;
+        }
+        before = now;
+    }
+    // Without a limit, there would soon be more. The most that were ever seen count.
+    let limit = watch_time(Duration::from_millis(300));
+    let last = wait_for_count(limit, &count, |now| now > max)?;
+    Ok(last.max(before))
 }
 
 fn children_are_bounded(ctx: &TestContext) -> CheckResult {

@@ -5,8 +5,9 @@ use super::{ensure_alive, ensure_status_in, parse_response};
 use crate::check::{Check, PREREQUISITE};
 use harness::client::{get, request};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
-use harness::error::{CheckResult, ensure};
+use harness::error::{CheckResult, FailureKind, ensure};
 use harness::server::{Server, Start};
+use std::collections::BTreeSet;
 use std::fs;
 
 /// What the checks of WSGI have in common.
@@ -57,6 +58,15 @@ pub const CHECKS: &[Check] = &[
         why: "PEP 3333, error handling: an exception must not end the worker.",
         hint: "Without the end of the request, the server knows that something is missing.",
         run: wsgi_exceptions,
+        ..WSGI
+    },
+    Check {
+        id: "wsgi-unread-content",
+        must: "send the whole response of an application that doesn't read a large content, and keep its worker",
+        why: "PEP 3333: an application need not read. What it leaves must not precede the next request.",
+        hint: "Read the rest at the end, and discard it. Meanwhile, send and receive at the same time.",
+        about: &[FailureKind::TooSlow, FailureKind::NoResponse],
+        run: wsgi_unread_content,
         ..WSGI
     },
 ];
@@ -307,4 +317,38 @@ fn wsgi_exceptions(ctx: &TestContext) -> CheckResult {
         server.get("/app?good")?.ensure_serves(b"begun")?;
     }
     Ok(())
+}
+
+fn wsgi_unread_content(ctx: &TestContext) -> CheckResult {
+    const LENGTH: usize = 2_000_000;
+    let module = add_module(
+        ctx,
+        &format!(
+            "import os\n\
+             \n\
+             def application(environ, start_response):\n\
+             \x20   start_response('200 OK', [('Content-Type', 'text/plain')])\n\
+             \x20   return [bytes({LENGTH}), b'%d' % os.getpid()]\n"
+        ),
+    )?;
+    let server = start(ctx, &module)?;
+    let content = ctx.site.bytes(4_000_000);
+    let fields = format!("Content-Length: {}\r\n", content.len());
+    let posted = [request("POST", "/app", &fields), content].concat();
+    let mut workers = BTreeSet::new();
+    for request in [&posted, &get("/app"), &posted, &posted, &get("/app")] {
+        let mut response = server.exchange(request)?;
+        let worker = response
+            .content
+            .split_off(response.content.len().min(LENGTH));
+        response.ensure_serves(&vec![0; LENGTH])?;
+        response.ensure(response.is_complete(), "a complete response")?;
+        workers.insert(worker);
+    }
+    let received = format!("{} workers", workers.len());
+    ensure(
+        workers.len() <= 2,
+        "the two workers for all requests",
+        received,
+    )
 }

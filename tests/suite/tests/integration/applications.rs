@@ -6,6 +6,7 @@ use harness::cleanup::ProcessGroup;
 use harness::process::{self, Signal};
 use harness::workspace;
 use std::collections::BTreeSet;
+use std::env;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -212,7 +213,7 @@ fn python_frameworks_run_behind_the_stage() {
     let venv = workspace::root().join("target/applications/venv/bin");
     let venv = venv.display().to_string();
     create_django_site(here, &venv);
-    let path = format!("PATH={venv}:{}", std::env::var("PATH").unwrap());
+    let path = format!("PATH={venv}:{}", env::var("PATH").unwrap());
     let modules = format!("PYTHONPATH={}:{}", folder().display(), here.display());
     let mounts = [
         "/flask=flask_pages:application",
@@ -320,7 +321,7 @@ fn pages_are_the_same_behind_wsgiref() {
     let scratch = tempfile::tempdir().unwrap();
     let here = scratch.path();
     let venv = workspace::root().join("target/applications/venv/bin");
-    let path = format!("{}:{}", venv.display(), std::env::var("PATH").unwrap());
+    let path = format!("{}:{}", venv.display(), env::var("PATH").unwrap());
     let folder = folder();
     let mut command = Command::new(venv.join("python"));
     command.args(["-c", WSGIREF]).env("PYTHONPATH", &folder);
@@ -365,14 +366,20 @@ fn comparable(response: &str) -> (Vec<String>, String) {
     (lines, content.to_string())
 }
 
-/// How long workers are killed, and how often.
-const KILLING: Duration = Duration::from_secs(10);
+/// How long workers are killed: `LAB_SECONDS`, or 10 s.
+fn killing_time() -> Duration {
+    let seconds = env::var("LAB_SECONDS").ok();
+    Duration::from_secs(seconds.map_or(10, |seconds| seconds.parse().unwrap()))
+}
+
+/// How many workers there are, and how often one is killed.
+const WORKERS: usize = 4;
 const KILL_EVERY: Duration = Duration::from_millis(200);
 
 #[test]
 #[cfg_attr(
     not(all(lab_ci, target_os = "linux")),
-    ignore = "kills workers for 10 s: LAB_CI=1 runs it on Linux"
+    ignore = "kills workers for 10 s, or LAB_SECONDS: LAB_CI=1 runs it on Linux"
 )]
 fn killed_workers_lose_nothing_that_was_answered() {
     let binary = stage_5();
@@ -381,14 +388,9 @@ fn killed_workers_lose_nothing_that_was_answered() {
     let ledger = scratch.path().join("ledger");
     let ledger_option = format!("LEDGER={}", ledger.display());
     let modules = format!("PYTHONPATH={}", folder().display());
-    let mut options = vec![
-        "--root",
-        ".",
-        "--workers",
-        "4",
-        "--wsgi",
-        "/=ledger:application",
-    ];
+    let workers = WORKERS.to_string();
+    let mut options = vec!["--root", ".", "--workers", &workers];
+    options.extend(["--wsgi", "/=ledger:application"]);
     options.extend(["--env", &ledger_option, "--env", &modules]);
     let mut stage = start(&binary, scratch.path(), &options);
     let mut log = stage.child.stderr.take().unwrap();
@@ -396,15 +398,17 @@ fn killed_workers_lose_nothing_that_was_answered() {
     let server = stage.child.id().cast_signed();
     let supervisors = children(&[server]);
     let descriptors = process::descriptors(server).unwrap();
-    let end = Instant::now() + KILLING;
-    let answered: Vec<String> = thread::scope(|scope| {
+    let memory = process::proportional_memory(server).unwrap();
+    let end = Instant::now() + killing_time();
+    let (answered, kills): (Vec<Vec<String>>, usize) = thread::scope(|scope| {
         let stage = &stage;
         let start = |number| scope.spawn(move || post_until(end, stage, number));
         let clients: Vec<_> = (0..64).map(start).collect();
-        kill_workers(end, server);
+        let kills = kill_workers(end, server);
         let answered = clients.into_iter().map(|client| client.join().unwrap());
-        answered.flatten().collect()
+        (answered.collect(), kills)
     });
+    let answered = answered.concat();
     let text = fs::read_to_string(&ledger).unwrap();
     let noted: BTreeSet<&str> = text.lines().collect();
     let lost: Vec<_> = answered
@@ -418,22 +422,42 @@ fn killed_workers_lose_nothing_that_was_answered() {
         answered.len()
     );
     assert_ne!(supervisors, children(&[server]), "no worker was replaced");
+    println!("{} answered, {kills} workers killed", answered.len());
+    ensure_nothing_leaks(server, descriptors, memory);
+}
+
+/// How much more memory a server may hold after thousands of requests, in bytes.
+const MEMORY_GROWTH: u64 = 16 * 1024 * 1024;
+
+/// Fails unless a server soon has its workers and no more descriptors and memory than before.
+fn ensure_nothing_leaks(server: i32, descriptors: usize, memory: u64) {
     let deadline = Instant::now() + START_TIMEOUT;
-    while process::descriptors(server).unwrap() > descriptors || children(&[server]).len() != 4 {
+    while process::descriptors(server).unwrap() > descriptors
+        || children(&[server]).len() != WORKERS
+    {
         assert!(Instant::now() < deadline, "descriptors or workers leak");
         thread::sleep(Duration::from_millis(50));
     }
+    let now = process::descriptors(server).unwrap();
+    println!("{descriptors} descriptors before, {now} after");
+    let now = process::proportional_memory(server).unwrap();
+    println!("{memory} bytes of memory before, {now} after");
+    assert!(now < memory + MEMORY_GROWTH, "memory leaks: {now} bytes");
 }
 
-/// Kills a worker now and then.
-fn kill_workers(end: Instant, server: i32) {
+/// Kills a worker now and then, when all are there: workers that end at once are replaced later and
+/// later, and soon nothing would be answered. Returns how many were killed.
+fn kill_workers(end: Instant, server: i32) -> usize {
+    let mut kills = 0;
     while Instant::now() < end {
         thread::sleep(KILL_EVERY);
         let workers = children(&children(&[server]));
-        if let Some(worker) = fastrand::choice(&workers) {
+        if let Some(worker) = fastrand::choice(&workers).filter(|_| workers.len() == WORKERS) {
             process::kill(*worker, Signal::KILL);
+            kills += 1;
         }
     }
+    kills
 }
 
 /// The children of these processes.

@@ -52,8 +52,8 @@ const STAGE_4_CRATES: [&str; 6] = [
     "percent-encoding",
 ];
 
-/// The crates that only stage 5 may depend on: signals, and temporary files.
-const STAGE_5_CRATES: [&str; 2] = ["rustix", "tempfile"];
+/// The crates that only stage 5 may depend on: inherited descriptors, signals, and temporary files.
+const STAGE_5_CRATES: [&str; 3] = ["close_fds", "rustix", "tempfile"];
 
 fn folder(number: u8) -> PathBuf {
     workspace::folder(stage(number), false)
