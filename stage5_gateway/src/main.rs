@@ -56,8 +56,8 @@ fn main() -> ExitCode {
 fn run(mut options: Options) -> anyhow::Result<()> {
     // Rust opens descriptors for this program alone. What a shell has left open must stay here, too.
     close_fds::set_fds_cloexec(3, &[]);
-    let shown_root = options.root.display().to_string();
-    options.root = files::canonicalize_root(&options.root)?;
+    let shown_root = options.root.path.display().to_string();
+    options.root = files::open_root(&options.root.path)?;
     // Clients wait in the backlog of this socket until they are accepted.
     let listen = options.listen;
     let listener = TcpListener::bind(listen).with_context(|| {

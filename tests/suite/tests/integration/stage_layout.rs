@@ -43,17 +43,16 @@ const CODE_LIMITS: [usize; 5] = [400, 400, 400, 900, 2600];
 const CRATES: [&str; 4] = ["anyhow", "clap", "regex", "socket2"];
 
 /// The crates that stages from 4 on may depend on.
-const STAGE_4_CRATES: [&str; 6] = [
-    "cap-fs-ext",
-    "cap-std",
+const STAGE_4_CRATES: [&str; 5] = [
     "form_urlencoded",
     "html-escape",
     "httpdate",
     "percent-encoding",
+    "rustix",
 ];
 
-/// The crates that only stage 5 may depend on: inherited descriptors, signals, and temporary files.
-const STAGE_5_CRATES: [&str; 3] = ["close_fds", "rustix", "tempfile"];
+/// The crates that only stage 5 may depend on: inherited descriptors, and temporary files.
+const STAGE_5_CRATES: [&str; 2] = ["close_fds", "tempfile"];
 
 fn folder(number: u8) -> PathBuf {
     workspace::folder(stage(number), false)
