@@ -165,16 +165,15 @@ impl StageDiff {
         })
     }
 
-    /// Reads each pair of neighboring stages. With `mine`, only those that the student started.
+    /// Reads each stage and the one that it builds on. With `mine`, only those that the student started.
     pub fn read_neighbors(mine: bool) -> Result<Vec<StageDiff>, String> {
-        let exists = |to: &u8| !mine || workspace::folder(stage(*to), true).is_dir();
-        let stages = STAGES.iter().skip(1).map(|stage| stage.number);
-        let stages: Vec<u8> = stages.filter(exists).collect();
-        if stages.is_empty() {
+        let exists = |new: &Stage| !mine || workspace::folder(new, true).is_dir();
+        let pairs: Vec<_> = workspace::pairs().filter(|(_, new)| exists(new)).collect();
+        if pairs.is_empty() {
             return Err("You have no stage of your own yet. Create one: cargo lab start 2".into());
         }
-        let read = |to: &u8| StageDiff::read(to - 1, *to, mine);
-        stages.iter().map(read).collect()
+        let read = |(base, new): (&Stage, &Stage)| StageDiff::read(base.number, new.number, mine);
+        pairs.into_iter().map(read).collect()
     }
 
     pub fn line_counts(&self) -> LineCounts {

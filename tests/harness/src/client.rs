@@ -2,7 +2,9 @@
 
 use crate::context::{CHECK_TIMEOUT, RESPONSE_TIMEOUT, wait_until};
 use crate::error::{CheckError, CheckResult, FailureKind};
-use crate::response::{Response, ends_with_connection, has_complete_head, message_length};
+use crate::response::{
+    Response, ends_with_connection, has_complete_head, message_length, next_length,
+};
 use crate::server::ServerState;
 use crate::tcp::{self, TcpSocket};
 use crate::text::readable;
@@ -10,6 +12,7 @@ use memchr::memmem;
 use socket2::{Domain, Socket, Type};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
+use std::mem;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread;
@@ -79,6 +82,8 @@ pub struct Client {
     /// The addresses of the server and of this client.
     addresses: (SocketAddr, SocketAddr),
     sent: Vec<u8>,
+    /// What has arrived after the last response that was read.
+    rest: Vec<u8>,
     /// `None` for a server that the harness hasn't started.
     server: Option<Arc<ServerState>>,
 }
@@ -133,6 +138,7 @@ impl Client {
             addresses: (address, stream.local_addr()?),
             stream,
             sent: Vec::new(),
+            rest: Vec::new(),
             server,
         })
     }
@@ -217,7 +223,7 @@ impl Client {
         let time_left = self.server.as_ref().map(|server| server.time_left());
         let last = Instant::now() + time_left.transpose()?.unwrap_or(limit.max(CHECK_TIMEOUT));
         let mut deadline = Instant::now() + limit;
-        let mut bytes = Vec::new();
+        let mut bytes = mem::take(&mut self.rest);
         let mut chunk = vec![0; 64 * 1024];
         let state = loop {
             match next(&bytes) {
@@ -242,6 +248,7 @@ impl Client {
             }
         };
         self.ensure_no_secret(&bytes)?;
+        self.rest = bytes.split_off(bytes.len().min(most));
         Ok((bytes, state))
     }
 
@@ -276,6 +283,36 @@ impl Client {
                 Ok(response)
             }
         }
+    }
+
+    /// Reads the response to a request on a connection that stays open. It must say where it ends. What
+    /// has arrived after it is left for the next call.
+    pub fn next_response(&mut self, request: &[u8]) -> CheckResult<Response> {
+        let mut length = None;
+        let (mut raw, state) = self.read_until(usize::MAX, RESPONSE_TIMEOUT, |bytes| {
+            length = length.or_else(|| next_length(request, bytes));
+            if length.is_some_and(|length| bytes.len() >= length) || ends_with_connection(bytes) {
+                Next::Stop
+            } else if has_complete_head(bytes) {
+                Next::WaitAgain
+            } else {
+                Next::Wait
+            }
+        })?;
+        let length = length.filter(|length| raw.len() >= *length);
+        let response = length.and_then(|length| {
+            self.rest = raw.split_off(length);
+            Response::parse(request, &raw)
+        });
+        response.ok_or_else(|| {
+            let kind = match state {
+                ConnectionState::Open if raw.is_empty() => FailureKind::TooSlow,
+                _ => FailureKind::Behavior,
+            };
+            let expected =
+                "a complete response with Content-Length, on a connection that stays open";
+            self.failure(kind, expected, &format!("{state}, after"), &raw)
+        })
     }
 
     /// Reads until a response is complete or the connection ends, as long as the head arrives within

@@ -127,6 +127,17 @@ pub fn message_length(sent: &[u8], raw: &[u8]) -> Option<usize> {
     head.len().checked_add(length)
 }
 
+/// The same for whatever comes next on a connection that stays open, which may be an interim response
+/// (RFC 9110, 15.2).
+pub fn next_length(sent: &[u8], raw: &[u8]) -> Option<usize> {
+    let (head, _) = split_head(raw);
+    let response = Response::parse(b"", head).filter(|_| is_complete_head(head))?;
+    if response.status < 200 {
+        return Some(head.len());
+    }
+    message_length(sent, raw)
+}
+
 /// Whether the head has arrived and declares no length: then the content ends with the connection
 /// (RFC 9112, 6.3).
 pub fn ends_with_connection(raw: &[u8]) -> bool {

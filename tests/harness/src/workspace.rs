@@ -10,6 +10,8 @@ use std::sync::OnceLock;
 /// A stage of the ladder.
 pub struct Stage {
     pub number: u8,
+    /// The stage that it changes; `None` for the first. Stages 5 and 6 both build on stage 4.
+    pub base: Option<u8>,
     /// The name of its package, its folder and its binary.
     pub name: &'static str,
     /// Its one new idea, in a line.
@@ -19,42 +21,60 @@ pub struct Stage {
 }
 
 /// The stages, in order.
-pub const STAGES: [Stage; 5] = [
+pub const STAGES: [Stage; 6] = [
     Stage {
         number: 1,
+        base: None,
         name: "stage1_single",
         idea: "one client at a time",
         port: 7788,
     },
     Stage {
         number: 2,
+        base: Some(1),
         name: "stage2_multiprocess",
         idea: "a process for each connection",
         port: 8888,
     },
     Stage {
         number: 3,
+        base: Some(2),
         name: "stage3_threads",
         idea: "a thread for each connection",
         port: 8000,
     },
     Stage {
         number: 4,
+        base: Some(3),
         name: "stage4_builder",
         idea: "a ResponseBuilder, types and permissions",
         port: 9001,
     },
     Stage {
         number: 5,
+        base: Some(4),
         name: "stage5_gateway",
         idea: "applications behind the server: CGI, FastCGI and WSGI",
         port: 8001,
+    },
+    Stage {
+        number: 6,
+        base: Some(4),
+        name: "stage6_events",
+        idea: "one thread for all clients, on connections that stay open",
+        port: 9002,
     },
 ];
 
 /// The stage with that number, from 1 on.
 pub fn stage(number: u8) -> &'static Stage {
     &STAGES[usize::from(number) - 1]
+}
+
+/// Each stage that changes another one, after that one.
+pub fn pairs() -> impl Iterator<Item = (&'static Stage, &'static Stage)> {
+    let pair = |new: &'static Stage| Some((stage(new.base?), new));
+    STAGES.iter().filter_map(pair)
 }
 
 /// The stage that a package implements: one of the lab's own, or a student's `my_stageN`.

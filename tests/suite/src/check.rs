@@ -51,7 +51,7 @@ pub const ANNOUNCEMENT: &str = "announces-when-ready";
 /// What most checks have in common, for `..DEFAULTS`.
 pub const DEFAULTS: Check = Check {
     id: "",
-    stages: 1..=5,
+    stages: 1..=6,
     exercise: None,
     weight: 1,
     must: "",

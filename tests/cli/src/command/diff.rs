@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub struct Options {
-    /// The first stage, 1 to 5, or a step to stage 4: 4a, 4b, 4c or 4d, which is stage 4.
+    /// The first stage, 1 to 6, or a step to stage 4: 4a, 4b, 4c or 4d, which is stage 4.
     #[arg(value_parser = Version::parse, required_unless_present = "html")]
     from: Option<Version>,
 
@@ -26,7 +26,7 @@ pub struct Options {
     #[arg(long)]
     mine: bool,
 
-    /// Make a web page. If you name no stages, it shows each stage next to the one before it, as
+    /// Make a web page. If you name no stages, it shows each stage next to the one that it builds on, as
     /// on the lab's site.
     #[arg(long)]
     html: bool,

@@ -27,7 +27,7 @@ use suite::run;
 
 #[derive(Args)]
 pub struct Options {
-    /// The stage, 1 to 5.
+    /// The stage, 1 to 6.
     #[arg(value_parser = super::stage_number())]
     stage: u8,
 

@@ -43,7 +43,7 @@ pub struct Options {
 enum Command {
     /// Build a stage and run it until Ctrl-C.
     Run {
-        /// The stage, 1 to 5, or an exercise that you have started. Stage 5 gets sample applications.
+        /// The stage, 1 to 6, or an exercise that you have started. Stage 5 gets sample applications.
         #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| selection(text, 1))]
         selection: Selection,
         /// Run the lab's own stage, even if you have a my_stageN.
@@ -57,9 +57,10 @@ enum Command {
     Grade(grade::Options),
     /// Show what changes from one stage or step to another, file by file.
     Diff(diff::Options),
-    /// Copy stage N-1 to my_stageN, to turn it into stage N, or copy a stage to solve an exercise.
+    /// Copy the stage below stage N to my_stageN, to turn it into stage N, or copy a stage to solve an
+    /// exercise.
     Start {
-        /// The stage to write, 2 to 5, or an exercise.
+        /// The stage to write, 2 to 6, or an exercise.
         #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| selection(text, 2))]
         selection: Selection,
     },
@@ -67,7 +68,7 @@ enum Command {
     Exercise(exercise::Options),
     /// Grade a stage, a step to stage 4, or an exercise again after each save.
     Watch {
-        /// The stage, 1 to 5, a step, 4a to 4d, or an exercise that you have started.
+        /// The stage, 1 to 6, a step, 4a to 4d, or an exercise that you have started.
         #[arg(value_name = "STAGE|STEP|EXERCISE", value_parser = watch::Target::parse)]
         target: watch::Target,
         /// Watch the lab's own stage, even if you have a my_stageN.

@@ -11,7 +11,7 @@ type Scores = BTreeMap<String, Score>;
 /// Shows the stages with their scores, and what to do next.
 pub fn run() -> ExitCode {
     let scores = scores::load();
-    let title = paint(BOLD, "HTTP Lab: one web server in five stages");
+    let title = paint(BOLD, "HTTP Lab: one web server in six stages");
     anstream::println!("{title}\n");
     for stage in &STAGES {
         let (number, name, score) = (stage.number, stage.name, score(&scores, stage.name));

@@ -30,7 +30,7 @@ const TESTS_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 
 #[derive(Args)]
 pub struct Options {
-    /// Run only the suite of this stage, 1 to 5.
+    /// Run only the suite of this stage, 1 to 6.
     #[arg(value_parser = super::stage_number())]
     stage: Option<u8>,
 
@@ -42,7 +42,7 @@ pub struct Options {
     #[arg(long, value_parser = clap::value_parser!(u16).range(0..=256))]
     busy: Option<u16>,
 
-    /// Then run every check against every fault, stage 5's own too, and all exercises, once.
+    /// Then run every check against every fault, those of stages 5 and 6 too, and all exercises, once.
     #[arg(long)]
     all: bool,
 

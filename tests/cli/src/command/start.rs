@@ -44,7 +44,8 @@ pub fn run(selection: Selection) -> Result<ExitCode, String> {
 }
 
 fn start_stage(number: u8) -> Result<(), String> {
-    let (from, to) = (stage(number - 1), stage(number));
+    let to = stage(number);
+    let from = stage(to.base.ok_or("Stage 1 builds on no other.")?);
     let name = workspace::own_name(number);
     create(&name, from, to)?;
     anstream::println!(
@@ -60,7 +61,7 @@ fn start_stage(number: u8) -> Result<(), String> {
         to.port,
         paint(CYAN, format!("cargo lab grade {number}")),
         paint(CYAN, format!("cargo lab watch {number}")),
-        paint(CYAN, format!("cargo lab diff {} {number}", number - 1)),
+        paint(CYAN, format!("cargo lab diff {} {number}", from.number)),
     );
     match number {
         4 => print_steps(),

@@ -319,7 +319,7 @@ fn grade_of_stage_4_shows_the_points_of_each_step() {
     let program = folder.path().join("server");
     write_script(&program, "#!/bin/sh\nexit 1\n");
     let program = program.to_str().unwrap();
-    for stage in ["3", "4", "5"] {
+    for stage in ["3", "4", "5", "6"] {
         let grade = here(&["grade", stage, "--server", program]).code(1);
         let text = String::from_utf8_lossy(&grade.get_output().stdout);
         let steps = "By step: earlier stages 0 of [0-9]+, 4a 0 of [0-9]+, 4b 0 of [0-9]+, 4c";
@@ -410,17 +410,17 @@ fn error_names_what_is_wrong() {
     let exercises = "The exercises are: query-parameters,";
     let no_keepalive = format!("no exercise `keepalive`. {exercises}");
     for (code, arguments, expected) in [
-        (2, "grade 6", "1..=5"),
-        (2, "start 1", "2..=5"),
-        (2, "start 6", "2..=5"),
-        (2, "run 0", "1..=5"),
+        (2, "grade 7", "1..=6"),
+        (2, "start 1", "2..=6"),
+        (2, "start 7", "2..=6"),
+        (2, "run 0", "1..=6"),
         (2, "watch 4e", "exercise `4e`"),
         (2, "fault --lesson 6", "1..=5"),
         (2, "start keepalive", &no_keepalive),
         (2, "exercise 1", exercises),
         (2, "exercise --list", "EXERCISE"),
         (2, "diff 1", "<TO>"),
-        (2, "diff 4 6", "1 to 5"),
+        (2, "diff 4 7", "1 to 6"),
         (2, "grade 1 --format pdf", "junit"),
         (2, "grade 1 --submissions /nowhere", "--output"),
         (2, "grade 1 --server a --submission b", "be used with"),

@@ -3,7 +3,7 @@
 
 use crate::{lab_in, run, write_files};
 use assert_cmd::assert::OutputAssertExt;
-use harness::workspace::{self, STAGES};
+use harness::workspace;
 use predicates::str::contains;
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeSet;
@@ -84,8 +84,8 @@ fn page_of_site_shows_stages_as_they_are() {
                   cargo lab diff --html --output html/stages.html";
     assert!(page_of_site == page(root, &[]), "{update}");
     let mut changes = Vec::new();
-    for stages in STAGES.windows(2) {
-        let (old, new) = (root.join(stages[0].name), root.join(stages[1].name));
+    for (base, new) in workspace::pairs() {
+        let (old, new) = (root.join(base.name), root.join(new.name));
         changes.extend(expected_changes(&old, &new));
     }
     changes.sort();

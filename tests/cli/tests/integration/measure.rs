@@ -76,7 +76,7 @@ fn applications_are_measured_behind_each_server() {
 #[test]
 fn wrong_usage_is_refused() {
     for (arguments, named) in [
-        (&["6"][..], "1 to 5"),
+        (&["7"][..], "1 to 6"),
         (&["apache"], "nginx"),
         (&["tests"], "package"),
         (&["../x"], "package"),

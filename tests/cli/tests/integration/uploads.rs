@@ -52,7 +52,7 @@ const REQUESTS: [Request; 5] = [
         statuses: [501; 4],
     },
     Request {
-        stages: 4..=5,
+        stages: 4..=6,
         method: "PUT",
         path: "/index.html",
         framing: Framing::Length,
@@ -60,21 +60,21 @@ const REQUESTS: [Request; 5] = [
     },
     // Its type is wrong, and from a size on it is also too much.
     Request {
-        stages: 4..=5,
+        stages: 4..=6,
         method: "POST",
         path: "/MyForm.html",
         framing: Framing::Length,
         statuses: [415, 415, 413, 413],
     },
     Request {
-        stages: 4..=5,
+        stages: 4..=6,
         method: "POST",
         path: "/MyForm.html",
         framing: Framing::Missing,
         statuses: [411; 4],
     },
     Request {
-        stages: 4..=5,
+        stages: 4..=6,
         method: "POST",
         path: "/MyForm.html",
         framing: Framing::Chunked,

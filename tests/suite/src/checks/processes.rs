@@ -23,7 +23,7 @@ const STAGE_2: Check = Check {
 pub const CHECKS: &[Check] = &[
     Check {
         id: "silent-clients-do-not-block",
-        stages: 2..=5,
+        stages: 2..=6,
         must: "serve a client while other clients are connected and silent",
         why: "This is the limit of stage 1: one silent client blocks all others.",
         hint: "The code that accepts clients must not wait for any of them.",
@@ -35,10 +35,10 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "sixty-four-clients",
-        stages: 2..=5,
+        stages: 2..=6,
         must: "serve 64 clients that are connected at the same time, the newest first",
         why: "A server with one connection at a time would have to finish the oldest first.",
-        hint: "Each connection needs its own process or thread.",
+        hint: "Each connection needs a process, a thread or a state of its own.",
         about: &[FailureKind::TooSlow],
         needs: &[PREREQUISITE, "silent-clients-do-not-block"],
         weight: 2,
@@ -48,7 +48,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "turned-away-at-once",
-        stages: 2..=5,
+        stages: 2..=6,
         must: "keep no client waiting for others while no process or thread can be started",
         why: "The process table may be full for a while. Draining a client takes as long as it likes.",
         hint: "The code that accepts clients may write, read and close only without waiting.",

@@ -105,6 +105,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "connection-close",
+        stages: 1..=5,
         must: "send `Connection: close` in every response, then close the connection",
         why: "RFC 9112, 9.3: a server without persistent connections must say so.",
         hint: "Send the field, and close every copy of the socket after the response.",

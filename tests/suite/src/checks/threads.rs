@@ -20,6 +20,7 @@ const FROM_STAGE_3: Check = Check {
 pub const CHECKS: &[Check] = &[
     Check {
         id: "single-process",
+        stages: 3..=6,
         must: "serve all clients in one process",
         why: "Starting a process for each client is what made stage 2 expensive.",
         hint: "Don't start a process for a client.",

@@ -14,10 +14,9 @@ mod thread_pool;
 
 use crate::check::{self, Check};
 use crate::checks;
-use harness::client::{Client, ConnectionState, post, request};
-use harness::error::{CheckError, CheckResult};
+use harness::client::{post, request};
+use harness::error::CheckResult;
 use harness::server::Server;
-use std::time::Duration;
 
 /// An optional extension of a stage.
 pub struct Exercise {
@@ -96,23 +95,6 @@ const fn defaults(exercise: &'static str, stage: u8, needs: &'static [&'static s
         needs,
         ..check::DEFAULTS
     }
-}
-
-/// Reads until the connection ends or `limit` has passed. Fails unless no byte arrives and the
-/// connection is then in this state. `sent` is what the client has sent.
-fn ensure_quiet(
-    client: &mut Client,
-    sent: &[u8],
-    limit: Duration,
-    state: ConnectionState,
-) -> CheckResult {
-    let (bytes, found) = client.read(limit)?;
-    if bytes.is_empty() && found == state {
-        return Ok(());
-    }
-    let received = format!("\"{}\"; {found}", bytes.escape_ascii());
-    let expected = format!("no bytes; {state}");
-    Err(CheckError::after(sent, expected, received))
 }
 
 /// Fails if a field, a complete line, changes the response to methods other than GET and HEAD.

@@ -1,9 +1,9 @@
 //! A pool of processes that accept from one listening socket.
 
-use super::{Exercise, defaults, ensure_quiet};
+use super::{Exercise, defaults};
 use crate::check::Check;
-use crate::checks::ensure_alive;
 use crate::checks::processes::{ensure_served, process_of};
+use crate::checks::{ensure_alive, ensure_quiet};
 use harness::client::{ConnectionState, get};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
 use harness::error::{CheckError, CheckResult, ensure};

@@ -1,10 +1,10 @@
 //! A fixed number of threads, and a queue in front of them.
 
-use super::{Exercise, defaults, ensure_quiet};
+use super::{Exercise, defaults};
 use crate::check::Check;
-use crate::checks::ensure_alive;
 use crate::checks::processes::ensure_served;
 use crate::checks::threads::{thread_count, wait_for_threads};
+use crate::checks::{ensure_alive, ensure_quiet};
 use harness::client::{ConnectionState, get};
 use harness::context::{RESPONSE_TIMEOUT, TestContext};
 use harness::error::{CheckResult, ensure};

@@ -73,7 +73,7 @@ fn fault_fails_the_checks_of_its_row() {
 
 #[test]
 fn every_check_fails_for_a_fault() {
-    // Those of stage 5 have faults of their own.
+    // Those of stages 5 and 6 have faults of their own.
     let imitated = |check: &&Check| *check.stages.start() <= faulty::LAST_STAGE;
     for check in checks::all().filter(imitated) {
         let detects = |row: &Row| check.stages.contains(&row.stage) && row.fails.contains(check.id);

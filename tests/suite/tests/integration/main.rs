@@ -8,6 +8,7 @@ mod exercises;
 mod faults;
 mod field;
 mod gateway;
+mod hostile_load;
 mod ladder;
 mod packages;
 mod races;

@@ -52,7 +52,7 @@ pub enum Kind {
 
 #[derive(Args)]
 pub struct Content {
-    /// The stage to grade, 1 to 5.
+    /// The stage to grade, 1 to 6.
     #[arg(value_parser = super::stage_number())]
     stage: u8,
 
