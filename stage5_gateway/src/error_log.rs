@@ -71,7 +71,12 @@ impl ErrorLog {
             return;
         }
         self.logged += text.len();
-        self.last_line = text.escape_ascii().to_string();
+        // Quotes do no harm, and tracebacks have many.
+        let escaped = text.iter().map(|byte| match byte {
+            b'"' | b'\'' => char::from(*byte).to_string(),
+            _ => byte.escape_ascii().to_string(),
+        });
+        self.last_line = escaped.collect();
         log::line(&format!("{}: {}", self.name, self.last_line));
     }
 
