@@ -99,8 +99,7 @@ pub fn open(root: &Root, path: &str) -> Result<Found, Status> {
     }
 }
 
-/// The place below the root that a path names, with links not yet followed; `None` if it leaves the
-/// root.
+/// The place that a path names, with links not yet followed; `None` if it leaves the root.
 fn resolve(path: &str) -> Option<PathBuf> {
     let mut wanted = PathBuf::new();
     for segment in path.split('/') {
