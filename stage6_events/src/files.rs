@@ -99,8 +99,7 @@ pub fn open(root: &Root, path: &str) -> Result<Found, Status> {
     }
 }
 
-/// The place below the root that a path names, with links not yet followed; `None` if it leaves the
-/// root.
+/// The place that a path names, with links not yet followed; `None` if it leaves the root.
 fn resolve(path: &str) -> Option<PathBuf> {
     let mut wanted = PathBuf::new();
     for segment in path.split('/') {
@@ -258,7 +257,9 @@ mod tests {
         let length = |content: usize, size: usize| {
             let mut file = tempfile::NamedTempFile::new().unwrap();
             file.write_all(&vec![b'a'; content]).unwrap();
-            begin(file.reopen().unwrap(), size as u64).unwrap().length
+            let file = begin(file.reopen().unwrap(), size as u64).unwrap();
+            assert!(file.first_chunk.len() as u64 <= CHUNK_SIZE);
+            file.length
         };
         let chunk = CHUNK_SIZE as usize;
         assert_eq!(length(5, 5), Some(5));
