@@ -9,6 +9,7 @@ mod differential;
 mod exercises;
 mod faults;
 mod field;
+mod hostile_load;
 mod ladder;
 mod packages;
 mod races;
