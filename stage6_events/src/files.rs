@@ -12,7 +12,7 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, openat};
 use rustix::io::Errno;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -80,9 +80,7 @@ pub fn open(root: &Root, path: &str) -> Result<Found, Status> {
     let name = resolve(path).ok_or(Status::NOT_FOUND)?;
     let file = match walk(root, &name) {
         // There may be a link on the way.
-        Err(Errno::LOOP | Errno::NOTDIR) => {
-            walk(root, &follow(root, &name).ok_or(Status::NOT_FOUND)?)
-        }
+        Err(Errno::LOOP | Errno::NOTDIR) => walk(root, &follow(root, &name)?),
         opened => opened,
     };
     let file = file.map_err(status_for)?;
@@ -135,15 +133,18 @@ fn open_at(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> Result<OwnedFd, Err
     openat(folder, name, flags, Mode::empty())
 }
 
-/// The same place without links, as far as it exists; `None` if it leaves the root.
-fn follow(root: &Root, place: &Path) -> Option<PathBuf> {
+/// The same place without links, as far as it exists.
+fn follow(root: &Root, place: &Path) -> Result<PathBuf, Status> {
     let place = root.path.join(place);
     let mut starts = place.ancestors();
-    let real = starts.find_map(|start| {
-        let rest = place.strip_prefix(start).ok()?;
-        Some(fs::canonicalize(start).ok()?.join(rest))
-    })?;
-    Some(real.strip_prefix(&root.path).ok()?.to_path_buf())
+    let real = starts.find_map(|start| match fs::canonicalize(start) {
+        Ok(real) => Some(Ok(real.join(place.strip_prefix(start).ok()?))),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Some(Err(Status::FORBIDDEN)),
+        Err(_) => None,
+    });
+    let real = real.ok_or(Status::NOT_FOUND)??;
+    let below = real.strip_prefix(&root.path);
+    below.map(Path::to_path_buf).map_err(|_| Status::NOT_FOUND)
 }
 
 /// The status for a file that can't be opened.
@@ -319,10 +320,15 @@ mod tests {
             ([0o750, 0o755, 0o755], 403, 403),
             ([0o755, 0o754, 0o755], 403, 403),
             ([0o755, 0o755, 0o750], 403, 403),
+            // The server itself may not pass this one, unless it is root.
+            ([0o755, 0o755, 0o600], 403, 403),
         ] {
             let (_site, root) = site(modes);
+            symlink("outer/inner/page", root.path.join("link")).unwrap();
+            assert_eq!(status(&root, "/link"), page, "{modes:?}");
             assert_eq!(status(&root, "/outer/inner/page"), page, "{modes:?}");
             assert_eq!(status(&root, "/outer/inner/none"), missing, "{modes:?}");
+            chmod(root.path.join("outer/inner"), Mode::RWXU).unwrap();
         }
     }
 

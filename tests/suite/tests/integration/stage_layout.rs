@@ -70,7 +70,7 @@ const STAGE_4_CRATES: [&str; 5] = [
 /// The crates that only stage 5 may depend on: inherited descriptors, and temporary files.
 const STAGE_5_CRATES: [&str; 2] = ["close_fds", "tempfile"];
 
-/// The crates that only stage 6 may depend on: which sockets are ready, limits, and signals.
+/// The crates that only stage 6 may depend on: which sockets are ready, and signals.
 const STAGE_6_CRATES: [&str; 3] = ["mio", "signal-hook", "signal-hook-mio"];
 
 fn folder(number: u8) -> PathBuf {
