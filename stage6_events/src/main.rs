@@ -1,9 +1,10 @@
 //! The start: reads the command line, opens the document root and the listening socket, and
 //! announces the address.
 //!
-//! Read the other modules in this order: `serve` is the loop, `connection` handles one of its clients, `request` parses what the client asks for, `handler` decides on the response, `files` finds
-//! the file, `response` turns it into bytes, and `log` writes a line about it. New are `permission`,
-//! `mime` and `form`, which help the handler.
+//! Read the other modules in this order: `serve` is the loop, `connection` handles one of its
+//! clients, `request` parses what the client asks for, `handler` decides on the response, `files`
+//! finds the file, `response` turns it into bytes, and `log` writes a line about it. `permission`,
+//! `mime` and `form` help the handler.
 
 mod connection;
 mod files;
