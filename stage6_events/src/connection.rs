@@ -369,7 +369,7 @@ impl Connection {
         };
         self.log(&exchange, context);
         self.deadline = context.deadline();
-        if !exchange.is_last {
+        if !exchange.is_last && !context.is_stopping {
             return Step::Done;
         }
         // If bytes from the client were still unread, close(2) would reset the connection, and the

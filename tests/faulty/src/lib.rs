@@ -1,8 +1,8 @@
 //! A web server with one fault at a time, to test the suite with.
 //!
 //! It imitates stages 1 to 4 but shares no code with them. (The faults of stages 5 and 6 are changes of
-//! the stages themselves.) Without a fault it passes every check of the stage. With a fault it fails exactly the checks that [`faults::TABLE`]
-//! lists. This shows that every check can fail, and that it fails only for what it is about.
+//! the stages themselves.) Without a fault it passes every check of the stage. With a fault it fails
+//! exactly the checks that [`faults::TABLE`] lists. This shows that every check can fail, and that it fails only for what it is about.
 //!
 //! # How to find a fault
 //!

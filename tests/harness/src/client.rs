@@ -164,6 +164,29 @@ impl Client {
         self.stream.write_all(bytes).is_ok()
     }
 
+    /// Sends as much as the system accepts without waiting. Returns how much that is; `None` if the
+    /// connection has ended.
+    pub fn send_some(&mut self, bytes: &[u8]) -> CheckResult<Option<usize>> {
+        let sent = self.without_waiting(|stream| stream.write(bytes))?;
+        Ok(match sent {
+            Ok(length) => Some(length),
+            Err(error) => (error.kind() == ErrorKind::WouldBlock).then_some(0),
+        })
+    }
+
+    /// Whether something can be read, or the connection has ended.
+    pub fn has_input(&mut self) -> CheckResult<bool> {
+        let peeked = self.without_waiting(|stream| stream.peek(&mut [0]))?;
+        Ok(!matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock))
+    }
+
+    fn without_waiting<T>(&mut self, action: impl FnOnce(&mut TcpStream) -> T) -> io::Result<T> {
+        self.stream.set_nonblocking(true)?;
+        let result = action(&mut self.stream);
+        self.stream.set_nonblocking(false)?;
+        Ok(result)
+    }
+
     /// Sends bytes and waits until the server has read them. Where that can't be seen, the server
     /// gets a moment.
     pub fn send_separately(&mut self, bytes: &[u8]) -> CheckResult {

@@ -53,11 +53,16 @@ impl TestContext {
 
     /// Starts the program on the site with these options.
     pub fn start_with(&self, start: Start) -> CheckResult<Server> {
+        self.start_program(&self.program, start)
+    }
+
+    /// Starts it on the site as another program, such as a script that starts it with a limit.
+    pub fn start_program(&self, program: &Program, start: Start) -> CheckResult<Server> {
         let log = CapturedOutput::default();
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         logs.push(log.clone());
         drop(logs);
-        Server::start(&self.program, &self.site, start, log)
+        Server::start(program, &self.site, start, log)
     }
 
     /// The last lines that the last server wrote to standard error.

@@ -14,7 +14,7 @@ use std::ffi::OsString;
 use std::io::{self, BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus};
+use std::process::{Child, ChildStderr, ExitStatus};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -55,6 +55,8 @@ pub struct Start {
     pub timeout: u32,
     /// `--verbose`.
     pub verbose: bool,
+    /// Whether nobody reads its standard error until [`Server::read_log`].
+    pub log_is_unread: bool,
     /// Further options, such as those of the gateway.
     pub arguments: Vec<OsString>,
     /// The folder that it is started in; `None` for the current one.
@@ -67,6 +69,7 @@ impl Default for Start {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
             timeout: 60,
             verbose: false,
+            log_is_unread: false,
             arguments: Vec::new(),
             folder: None,
         }
@@ -205,6 +208,8 @@ pub struct Server {
     leader: i32,
     /// The process that listens.
     listener: OnceLock<i32>,
+    /// Its standard error, if nobody reads that yet.
+    unread_log: Mutex<Option<ChildStderr>>,
     pub address: SocketAddr,
     /// The line that announced the address, and when it came.
     pub announcement: String,
@@ -237,7 +242,10 @@ impl Server {
         program.temporary_folder = Some(site.outside(""));
         let (mut child, group) = program.start(&options)?;
         let lines = lines(child.stdout.take());
-        log.capture(child.stderr.take());
+        let mut unread_log = child.stderr.take();
+        if !start.log_is_unread {
+            log.capture(unread_log.take());
+        }
         let leader = child.id().cast_signed();
         let mut server = Server {
             state: Arc::new(ServerState {
@@ -252,6 +260,7 @@ impl Server {
             group: Some(group),
             leader,
             listener: OnceLock::new(),
+            unread_log: Mutex::new(unread_log),
             address: start.listen,
             announcement: String::new(),
             announced: Instant::now(),
@@ -336,6 +345,11 @@ impl Server {
         }
         members.retain(|member| member.pid != self.leader);
         Ok(members)
+    }
+
+    /// From now on, its standard error is read.
+    pub fn read_log(&self) {
+        self.state.log.capture(lock(&self.unread_log).take());
     }
 
     /// What the server has written to standard error so far.

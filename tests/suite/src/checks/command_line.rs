@@ -112,7 +112,7 @@ pub const CHECKS: &[Check] = &[
 ];
 
 /// How long the program may take to exit by itself.
-const EXIT_TIMEOUT: Duration = RESPONSE_TIMEOUT.saturating_mul(2);
+pub const EXIT_TIMEOUT: Duration = RESPONSE_TIMEOUT.saturating_mul(2);
 
 /// How the program exited, and what it printed.
 struct Exit {

@@ -3,6 +3,7 @@
 mod cgi;
 mod command_line;
 mod error_responses;
+mod events;
 mod fastcgi;
 mod forms;
 mod gateway;
@@ -73,6 +74,7 @@ pub fn all() -> impl Iterator<Item = &'static Check> {
         workers::CHECKS,
         wsgi::CHECKS,
         keep_alive::CHECKS,
+        events::CHECKS,
     ];
     groups.into_iter().flatten()
 }

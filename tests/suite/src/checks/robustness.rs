@@ -10,6 +10,7 @@ use harness::error::{CheckError, CheckResult, FailureKind, ensure};
 use harness::process;
 use harness::response::{Response, ends_with_connection, syntax_error};
 use harness::server::{Server, Start};
+use std::fmt;
 use std::time::{Duration, Instant};
 
 pub const CHECKS: &[Check] = &[
@@ -166,7 +167,7 @@ pub const CUTOFF_LIMIT: Duration = Duration::from_secs(4);
 /// How long a server may take to close the connection of a client that doesn't stop sending.
 const LINGER_LIMIT: Duration = Duration::from_secs(8);
 
-const MEBIBYTE: u64 = 1024 * 1024;
+pub const MEBIBYTE: u64 = 1024 * 1024;
 
 const INCOMPLETE_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n";
 
@@ -385,35 +386,69 @@ fn exhaust_descriptors(ctx: &TestContext, server: &Server) -> CheckResult<(u64, 
     let target = ctx.site.page.target();
     client.send(&request("GET", &target, "Connection: close\r\n"));
     let lines = || server.log_text().lines().count();
-    let (time_before, lines_before) = (process::processor_time(server.pid())?, lines());
-    // On a busy machine a spinning server may get no processor time. What counts then is how
-    // often it is ready to run.
-    let (mut looks, mut ready) = (0, 0);
-    let exit = wait_for(WATCHED, || {
-        looks += 1;
-        ready += usize::from(process::is_runnable(server.pid())?);
-        server.wait_for_exit(Duration::ZERO)
-    })?;
-    if let Some(status) = exit {
-        let received = format!("the server has exited: {status}");
-        let expected = "a server that keeps running";
-        return Err(CheckError::of_kind(
-            FailureKind::Exited,
-            b"",
-            expected,
-            received,
-        ));
-    }
-    let busy = process::processor_time(server.pid())?.saturating_sub(time_before);
+    let lines_before = lines();
+    let activity = Activity::watch(server, WATCHED)?;
     let lines = lines() - lines_before;
-    let pauses = busy < WATCHED / 10 && ready < looks * 9 / 10 && lines < 100;
-    let received = format!(
-        "{busy:?} of processor time in {WATCHED:?}, ready to run at {ready} of {looks} looks, \
-         {lines} new lines in the log"
-    );
+    let pauses = activity.is_below(WATCHED / 10) && lines < 100;
+    let received = format!("{activity}, {lines} new lines in the log");
     let expected = "a pause after each failure: less than 50 ms of processor time and 100 lines";
     ensure(pauses, expected, received)?;
     Ok((limit, client))
+}
+
+/// What a server did for a while.
+pub struct Activity {
+    watched: Duration,
+    busy: Duration,
+    /// How often it was looked at, and how often it was ready to run then.
+    looks: usize,
+    ready: usize,
+}
+
+impl Activity {
+    /// Watches a server. Fails if it exits.
+    pub fn watch(server: &Server, watched: Duration) -> CheckResult<Activity> {
+        let before = process::processor_time(server.pid())?;
+        let (mut looks, mut ready) = (0, 0);
+        let exit = wait_for(watched, || {
+            looks += 1;
+            ready += usize::from(process::is_runnable(server.pid())?);
+            server.wait_for_exit(Duration::ZERO)
+        })?;
+        if let Some(status) = exit {
+            let received = format!("the server has exited: {status}");
+            let (kind, expected) = (FailureKind::Exited, "a server that keeps running");
+            return Err(CheckError::of_kind(kind, b"", expected, received));
+        }
+        let busy = process::processor_time(server.pid())?.saturating_sub(before);
+        Ok(Activity {
+            watched,
+            busy,
+            looks,
+            ready,
+        })
+    }
+
+    /// Whether it took less processor time than this. On a busy machine a spinning server may get none.
+    /// What counts then is how often it is ready to run.
+    pub fn is_below(&self, limit: Duration) -> bool {
+        self.busy < limit && self.ready < self.looks * 9 / 10
+    }
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Activity {
+            watched,
+            busy,
+            looks,
+            ready,
+        } = self;
+        write!(
+            f,
+            "{busy:?} of processor time in {watched:?}, ready to run at {ready} of {looks} looks"
+        )
+    }
 }
 
 fn descriptors_run_out(ctx: &TestContext) -> CheckResult {

@@ -80,7 +80,7 @@ pub fn wait_for_threads(
 
 /// How many threads a server has without clients. It is counted after a first request, which may
 /// start helper threads.
-fn idle_threads(ctx: &TestContext, server: &Server) -> CheckResult<usize> {
+pub fn idle_threads(ctx: &TestContext, server: &Server) -> CheckResult<usize> {
     server.get(&ctx.site.page.target())?.ensure_status(200)?;
     let mut fewest = thread_count(server)?;
     wait_until(Duration::from_millis(200), || {
