@@ -15,6 +15,7 @@ const stages = {
   8000: "stage 3, a thread for each connection",
   9001: "stage 4, with the ResponseBuilder",
   8001: "stage 5, the gateway",
+  9002: "stage 6, one thread for all clients",
 };
 const served = document.querySelector("[data-served]");
 if (served && stages[location.port]) {

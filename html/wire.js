@@ -7,6 +7,10 @@ const TEXT_LIMIT = 16 * 1024;
 const HEX_LIMIT = 512;
 const TIME_LIMIT = 30_000;
 
+// How often to ask whether the browser used a new connection, and how long to wait, in milliseconds.
+const ENTRY_TRIES = 10;
+const ENTRY_DELAY = 20;
+
 const FORM = "name=Ada&text=%3Cscript%3E+%26+more";
 const FORM_FIELDS = `Content-Type: application/x-www-form-urlencoded\nContent-Length: ${FORM.length}\n`;
 
@@ -30,6 +34,12 @@ const PICKS = [
   { name: "An unknown method", method: "BREW", target: "/coffee" },
   { name: "Out of the folder", target: "/../Cargo.toml" },
   { name: "Trace", method: "TRACE", target: "/" },
+  {
+    name: "Two requests",
+    target: "/notes.txt",
+    content: `GET /contact.html HTTP/1.1\nHost: ${location.host}\nConnection: close\n\n`,
+    note: "A browser sends the second request after the first response. The command sends both at once. Stage 6 responds to both, the other stages close after the first response.",
+  },
 ];
 
 const find = (selector) => document.querySelector(selector);
@@ -180,12 +190,15 @@ async function send() {
     showNotes(pickNote ? [...notes, pickNote] : notes);
     say("Sent. Waiting for the response.");
     begun = performance.now();
+    performance.clearResourceTimings();
     const limit = AbortSignal.timeout(TIME_LIMIT);
     const response = await fetch(request, { signal: AbortSignal.any([mine.signal, limit]) });
     const head = performance.now() - begun;
     const content = await readContent(response);
+    const end = performance.now() - begun;
     if (underWay === mine) {
-      show(response, request, content, head, performance.now() - begun);
+      show(response, request, content, head, end);
+      await showConnection(request, mine);
     }
   } catch (error) {
     // A newer request has replaced this one: nothing to report.
@@ -250,6 +263,20 @@ function show(response, request, { bytes, fault, whole }, head, end) {
     say(broken(bytes.length, response.headers.get("Content-Length")), true);
   } else {
     say(`${status}: ${amount} in ${milliseconds(end)}.`);
+  }
+}
+
+/** Says whether the browser opened a connection for the request. It reports that a moment later. */
+async function showConnection(request, mine) {
+  for (let tries = 0; tries < ENTRY_TRIES && underWay === mine; tries += 1) {
+    const entry = performance.getEntriesByName(request.url, "resource").at(-1);
+    if (entry) {
+      const isOpen = entry.connectStart === entry.connectEnd;
+      const text = isOpen ? "The connection was open already." : "The browser opened a connection for it.";
+      find(".time").append(` ${text}`);
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, ENTRY_DELAY));
   }
 }
 

@@ -29,7 +29,7 @@ const { stages, site, privateFile } = settings;
 const TRIAL_TIMEOUT = 60_000;
 
 /** The port of a server that breaks off some of its responses. */
-const BROKEN_PORT = 9002;
+const BROKEN_PORT = 9099;
 
 // Trials of every page in html/.
 

@@ -18,6 +18,9 @@ const SCREENSHOTS = [
 /** Whether a stage sends types and lengths, checks permissions, and knows more than GET. */
 export const isBuilder = (stage) => stage.number >= 4;
 
+/** Whether a stage keeps a connection open for the next request. */
+export const isKept = (stage) => stage.number === 6;
+
 /** The errors and warnings on the console of each page. */
 const problems = new WeakMap();
 

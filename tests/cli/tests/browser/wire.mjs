@@ -11,6 +11,7 @@ import {
   expectIncludes,
   expectQuiet,
   isBuilder,
+  isKept,
   open,
   settings,
   takeScreenshots,
@@ -58,6 +59,7 @@ const PICKS = [
     raw: [501, 405],
     says: ["doesn't send this with TRACE", "doesn't send this with TRACE"],
   },
+  { name: "Two requests", status: [200, 200], says: PLAIN_TEXT },
 ];
 
 /** The errors that the trials here ask for: the browser reports them on the console. */
@@ -111,17 +113,17 @@ async function commandBytes(page, stage) {
   return stdout;
 }
 
-/** The status of the response to these bytes. */
-async function rawStatus(stage, bytes) {
+/** The responses to these bytes. Stage 6 keeps the connection until the client closes its side. */
+async function rawResponses(stage, bytes) {
   const [host, port] = stage.address.split(":");
   const socket = connect(Number(port), host);
   socket.setTimeout(RESPONSE_TIMEOUT, () => socket.destroy(new Error("no response")));
-  socket.write(bytes);
-  let response = "";
+  socket.end(bytes);
+  let responses = "";
   for await (const chunk of socket) {
-    response += chunk.toString("latin1");
+    responses += chunk.toString("latin1");
   }
-  return Number(response.split(" ")[1]);
+  return responses;
 }
 
 /** Each pick sends its request, the page shows what came, and the command gets the same. */
@@ -137,8 +139,8 @@ async function picksAreSent(page, stage) {
     const text = await page.textContent(shown === null ? ".outcome" : ".kind");
     expectIncludes(`kind of “${name}”`, text, says[column]);
     await expectContent(page, name);
-    const received = await rawStatus(stage, await commandBytes(page, stage));
-    expectEqual(`status of the command of “${name}”`, received, raw[column]);
+    const received = await rawResponses(stage, await commandBytes(page, stage));
+    expectEqual(`status of the command of “${name}”`, Number(received.split(" ")[1]), raw[column]);
   }
   await expectQuiet(page, EXPECTED_ERRORS);
 }
@@ -180,11 +182,27 @@ async function detailsAreShown(page, stage) {
   }
   const content = readFileSync(join(site, "notes.txt"));
   expectEqual("content", await page.textContent(".content"), content.toString());
-  expectIncludes("time", await page.textContent(".time"), `: ${content.length} bytes.`);
+  const time = page.locator(".time", { hasText: "connection" });
+  expectIncludes("time", await time.textContent(), `: ${content.length} bytes. The`);
   await expectFitsPhones(page);
   await takeScreenshots(page, stage, "wire-text");
   await pick(page, "A picture");
   await takeScreenshots(page, stage, "wire-picture");
+  await expectQuiet(page, EXPECTED_ERRORS);
+}
+
+/** Stage 6 keeps a connection: the page says so, and the command gets two responses on one. */
+async function keptConnectionIsShown(page, stage) {
+  await open(page, stage, PAGE);
+  await pick(page, "Two requests");
+  const received = await rawResponses(stage, await commandBytes(page, stage));
+  const count = received.split("HTTP/1.1 200 OK\r\n").length - 1;
+  expectEqual("responses to two requests", count, isKept(stage) ? 2 : 1);
+  if (isKept(stage)) {
+    await pick(page, "Plain text");
+    const kept = page.locator(".time", { hasText: "The connection was open already." });
+    await kept.waitFor();
+  }
   await expectQuiet(page, EXPECTED_ERRORS);
 }
 
@@ -297,6 +315,7 @@ export async function brokenResponseIsExplained(page, server) {
 export const wireTrials = {
   "wire.html sends every pick": picksAreSent,
   "wire.html shows details": detailsAreShown,
+  "wire.html shows a kept connection": keptConnectionIsShown,
   "wire.html sends what is typed": typedRequestIsSent,
   "wire.html takes a target from its address": addressFillsIn,
   "wire.html explains mistakes": mistakesAreExplained,

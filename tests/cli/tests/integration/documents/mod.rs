@@ -15,6 +15,7 @@ mod output;
 mod reader;
 mod references;
 mod shell;
+mod state_machine;
 mod structure;
 mod wrong_documents;
 
@@ -27,6 +28,7 @@ fn problems(document: &Document) -> Vec<String> {
         code::missing_changes,
         references::broken_links,
         references::unknown_names,
+        state_machine::wrong_drawings,
         structure::untested_blocks,
         structure::irregular_lessons,
     ]

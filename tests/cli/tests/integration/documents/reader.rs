@@ -101,6 +101,7 @@ impl<'a> Reader<'a> {
                 .remove(terminal)
                 .ok_or_else(|| at("nothing is running in this terminal"))?,
         };
+        let was_running = shell.is_running();
         match &step.action {
             Action::Type(line) => shell
                 .type_line(&self.values.fill_in(line))
@@ -113,6 +114,12 @@ impl<'a> Reader<'a> {
             Action::Run(_) | Action::Watch => {}
         }
         let mut outcome = self.expect_output(&mut shell, step);
+        if step.action == Action::Interrupt
+            && outcome.is_ok()
+            && !shell.was_interrupted(was_running)
+        {
+            outcome = Err(document.at(step.line, "this had exited before ^C"));
+        }
         let deadline = Instant::now() + self.limit.min(LOOK_LIMIT);
         while let Action::Run(command) = &step.action
             && only_looks(command)
@@ -163,9 +170,6 @@ impl<'a> Reader<'a> {
         })?;
         self.values = values;
         shell.discard_lines(count);
-        if step.action == Action::Interrupt && !shell.was_interrupted() {
-            return Err(document.at(step.line, "this had exited before ^C"));
-        }
         Ok(())
     }
 }

@@ -117,10 +117,17 @@ impl Shell {
         }
     }
 
-    /// Whether Ctrl-C ended it. Since it prints nothing more, this doesn't wait long.
-    pub fn was_interrupted(&mut self) -> bool {
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether Ctrl-C ended it: by the signal, or, if it was running until then, in an orderly way.
+    /// Since it prints nothing more, this doesn't wait long.
+    pub fn was_interrupted(&mut self, was_running: bool) -> bool {
         let status = self.child.wait().ok();
-        status.and_then(|status| status.signal()) == Some(Signal::INT.as_raw())
+        status.is_some_and(|status| {
+            status.signal() == Some(Signal::INT.as_raw()) || was_running && status.success()
+        })
     }
 }
 
