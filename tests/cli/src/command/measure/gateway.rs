@@ -5,7 +5,8 @@ use crate::progress::bar;
 use clap::Args;
 use harness::workspace::stage;
 use harness::{cleanup, process};
-use measure::speed::{self, MAIN_LEVEL, Plan, gateway, generator};
+use measure::speed::peer::Tuning;
+use measure::speed::{self, IDLE, MAIN_LEVEL, Plan, gateway, generator};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,7 +19,7 @@ pub struct Options {
 }
 
 pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, String> {
-    let generator = generator::find(None, false)?;
+    let generator = generator::find(None)?;
     let (folder, machine) = super::prepare(output)?;
     process::adopt_orphans();
     let (stage_4, stage_5) = (super::build(stage(4).name)?, super::build(stage(5).name)?);
@@ -33,6 +34,8 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
         clients: vec![MAIN_LEVEL],
         rounds: options.rounds,
         keep_alive: false,
+        idle: IDLE[..3].to_vec(),
+        tuning: Tuning::default(),
     };
     let steps = groups.iter().map(|group| plan.steps(group.servers.len()));
     let bar = bar(steps.sum());
