@@ -26,10 +26,8 @@ pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, Str
     let site = speed::site()?;
     gateway::add_applications(&site).map_err(|error| format!("Cannot add a program: {error}"))?;
     let groups = gateway::groups(&stage_4, &stage_5);
-    groups
-        .iter()
-        .filter_map(|group| group.missing.as_deref())
-        .for_each(note);
+    let missing = groups.iter().filter_map(|group| group.missing.as_deref());
+    missing.for_each(note);
     let plan = Plan {
         clients: vec![MAIN_LEVEL],
         rounds: options.rounds,
