@@ -31,7 +31,11 @@ impl Parts {
     /// The parts of a page on the site. Fails if the results of a measurement can't be read.
     pub fn on_site() -> Result<Parts, String> {
         let home = file("index.html");
-        let costs = [("throughput", THROUGHPUT), ("memory", MEMORY)];
+        let costs = [
+            ("throughput", THROUGHPUT),
+            ("kept", KEPT),
+            ("memory", MEMORY),
+        ];
         let costs = costs.map(|(name, caption)| figure(name, caption.to_string()));
         Ok(Parts {
             head: section(&home, "  <link", "</head>"),
@@ -105,10 +109,17 @@ const THROUGHPUT: &str = "Requests per second for a page of 4 KiB, with a new co
 request. Among fast clients stage 1 leads, because it hands nothing over. One core is its ceiling; \
 here the load generator reached its own limit first. And one silent client, as above, stops it \
 until the timeout. Stage 2 pays for a process per connection, stage 3 for a thread, which is \
-several times cheaper. Stage 4 does more than stage 3 and costs hardly more. In gray, servers for \
-production: nginx and lighttpd wait for no client and start nothing for one.";
+several times cheaper. Stage 4 does more than stage 3 and costs hardly more. Stage 6 starts nothing \
+for a client and waits for none. In gray, servers for production: nginx and lighttpd are such loops \
+too.";
 
-const MEMORY: &str = "Memory with 0 to 100 idle connections, on a logarithmic axis. A process of \
+const KEPT: &str = "Requests per second for the same page, on connections that stay open: the \
+servers that keep them. A request costs less than half of what it costs with a connection of its \
+own. Stage 6 has one loop and nginx one for each processor, which the clients share here.";
+
+const MEMORY: &str = "Memory with 0 to 10,000 idle connections, on logarithmic axes. A process of \
 stage 2 takes ten times as much as a thread; one of busybox, which only forks, three times as \
-much. An event loop, as in nginx and lighttpd, hardly notices them. Stage 1 is flat because it has \
-accepted only one of them: the others wait in the kernel, whose memory isn't counted here.";
+much. An event loop, as in stage 6, nginx and lighttpd, hardly notices the first thousand. Stage 1 \
+is flat because it has accepted only one of them: the others wait in the kernel, whose memory isn't \
+counted here. Lines end where a server is full, and those with a process or a thread for each \
+connection at a thousand.";

@@ -38,8 +38,9 @@ pub const GREEN: SiteColor = color(0x0a6b62, 0x5dd3c3);
 pub const BLUE: SiteColor = color(0x3b4fb4, 0xa3b3ff);
 pub const PINK: SiteColor = color(0x9a2b6b, 0xf79acb);
 pub const AMBER: SiteColor = color(0x8f4a00, 0xffb85c);
+pub const OLIVE: SiteColor = color(0x47690a, 0xb4da6c);
 
-const COLORS: [SiteColor; 8] = [TEXT, MUTED, GRID, GREY, GREEN, BLUE, PINK, AMBER];
+const COLORS: [SiteColor; 9] = [TEXT, MUTED, GRID, GREY, GREEN, BLUE, PINK, AMBER, OLIVE];
 
 const fn color(light: u32, dark: u32) -> SiteColor {
     SiteColor { light, dark }

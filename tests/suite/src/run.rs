@@ -74,19 +74,25 @@ impl TimedVerdict {
 /// Prepares this process to run checks: signals clean up, and there are enough descriptors.
 pub fn prepare() -> Result<(), String> {
     cleanup::handle_signals().map_err(|error| format!("cannot handle signals: {error}"))?;
+    raise_descriptor_limit(DESCRIPTORS).map(|_| ())
+}
+
+/// Raises the soft limit on descriptors to that number, if the hard one allows it. Returns the
+/// limit.
+pub fn raise_descriptor_limit(wanted: u64) -> Result<u64, String> {
     let limit = getrlimit(Resource::Nofile);
-    let wanted = limit
-        .maximum
-        .map_or(DESCRIPTORS, |most| most.min(DESCRIPTORS));
-    if limit.current.is_some_and(|current| current < wanted) {
-        let raised = Rlimit {
-            current: Some(wanted),
-            ..limit
-        };
-        setrlimit(Resource::Nofile, raised)
-            .map_err(|error| format!("cannot raise the limit on descriptors: {error}"))?;
+    let wanted = limit.maximum.map_or(wanted, |most| most.min(wanted));
+    let current = limit.current.unwrap_or(u64::MAX);
+    if current >= wanted {
+        return Ok(current);
     }
-    Ok(())
+    let raised = Rlimit {
+        current: Some(wanted),
+        ..limit
+    };
+    setrlimit(Resource::Nofile, raised)
+        .map_err(|error| format!("cannot raise the limit on descriptors: {error}"))?;
+    Ok(wanted)
 }
 
 /// The seed of this run: the variable `LAB_SEED`, which repeats a run, or a random one.

@@ -90,11 +90,14 @@ enum Command {
     Steps(steps::Options),
     /// Measure how fast the stages are, next to other servers, and plot the results.
     ///
-    /// Without a command, it builds stages 1 to 4 in release mode and starts them and each of nginx,
-    /// lighttpd, busybox httpd and python3 that is installed. Stage 5 serves files as stage 4 does;
-    /// name it to measure it. 1, 8, 64 and 256 clients request the same page of 4 KiB, in interleaved
-    /// rounds. Then it measures memory. It shows a table, and writes speed.json, throughput.svg,
-    /// memory.svg, and the waterfall of the stages.
+    /// Without a command, it builds stages 1 to 4 and 6 in release mode and starts them and each of
+    /// nginx, lighttpd, busybox httpd and python3 that is installed. Stage 5 serves files as stage 4
+    /// does; name it to measure it. First it measures memory. Then 1, 8, 64 and 256 clients request
+    /// the same page of 4 KiB, each time on a new connection, in interleaved rounds. The servers that
+    /// keep connections open are then measured on 1 to 1,024 of those. It shows tables, and writes
+    /// speed.json, throughput.svg, memory.svg, kept.json, kept.svg, and the waterfall of the stages.
+    ///
+    /// `cargo lab measure --no-log` compares one loop of stage 6 with one worker of nginx.
     ///
     /// The exit code is 0 if everything was measured, 1 if a server failed under load, 2 for wrong
     /// usage, and 3 for other errors, such as a missing load generator.

@@ -91,9 +91,9 @@ fn page_of_site_shows_stages_as_they_are() {
     changes.sort();
     assert_eq!(shown_changes(&page_of_site), changes);
     ensure_links_work(&page_of_site);
-    let waterfalls = measure::default_stages().iter().map(|stage| stage.number);
+    let waterfalls = measure::default_stages().map(|stage| stage.number);
     let waterfalls = waterfalls.map(|number| format!("waterfall-{number}"));
-    let others = ["process", "throughput", "memory"].map(str::to_string);
+    let others = ["process", "throughput", "kept", "memory"].map(str::to_string);
     for id in waterfalls.chain(others) {
         let picture = format!("<svg id=\"{id}\"");
         assert_eq!(page_of_site.matches(&picture).count(), 1, "{id}");

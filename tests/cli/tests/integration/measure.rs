@@ -5,6 +5,7 @@ use assert_cmd::assert::{Assert, OutputAssertExt};
 use harness::workspace;
 use measure::speed::gateway::GroupResult;
 use measure::speed::results::Run;
+use measure::speed::server::Origin;
 use predicates::prelude::PredicateBooleanExt;
 use predicates::str::contains;
 use std::env;
@@ -22,21 +23,50 @@ fn measure(arguments: &[&str]) -> Command {
 #[cfg_attr(not(lab_ci), ignore = "needs ab and a release build: LAB_CI=1 runs it")]
 fn quick_run_writes_table_figures_and_pictures() {
     let folder = tempfile::tempdir().unwrap();
-    let mut quick = measure(&["1", "--quick", "--rounds", "1", "--output"]);
+    let mut quick = measure(&["1", "6", "--quick", "--rounds", "1", "--output"]);
     let output = run(quick.arg(folder.path())).stdout;
     let output = String::from_utf8(output).unwrap();
     assert!(output.contains("stage1_single"), "{output}");
     assert!(!output.contains('\x1b'), "{output}");
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-    let run: Run = serde_json::from_str(&read("speed.json")).unwrap();
-    assert_eq!((run.servers.len(), run.levels().len()), (1, 2));
+    // Stage 1 keeps no connection open.
+    for (name, servers, levels) in [("speed.json", 2, 4), ("kept.json", 1, 2)] {
+        let run: Run = serde_json::from_str(&read(name)).unwrap();
+        assert_eq!((run.servers.len(), run.levels().len()), (servers, levels));
+    }
     assert!(read("waterfall.json").contains("stage1_single"));
-    let mut pictures = vec!["throughput.svg", "waterfall-1.svg"];
+    let mut pictures = vec!["throughput.svg", "kept.svg", "waterfall-1.svg"];
     pictures.extend(cfg!(target_os = "linux").then_some("memory.svg"));
     for name in pictures {
         assert!(output.contains(name), "{name}");
         assert!(read(name).starts_with("<svg"), "{name}");
     }
+}
+
+#[test]
+#[cfg_attr(
+    not(lab_ci),
+    ignore = "needs ab, nginx and a release build: LAB_CI=1 runs it"
+)]
+fn program_and_stage_6_are_compared_with_nginx_without_a_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage_6 = workspace::build_stages().unwrap().remove(5);
+    let mut compared = measure(&["6", "nginx", "--no-log", "--keep-alive", "--quick"]);
+    compared
+        .args(["--rounds", "1", "--output"])
+        .arg(folder.path());
+    compared
+        .arg("--server")
+        .arg(stage_6)
+        .args(["--", "--quiet"]);
+    let output = String::from_utf8(run(&mut compared).stdout).unwrap();
+    assert!(output.contains("no log, loops: 1"), "{output}");
+    let figures = fs::read(folder.path().join("kept.json")).unwrap();
+    let run: Run = serde_json::from_slice(&figures).unwrap();
+    let origins: Vec<Origin> = run.servers.iter().map(|it| it.origin).collect();
+    assert_eq!(origins, [Origin::Stage(6), Origin::Peer, Origin::Own]);
+    assert_eq!(run.servers[2].name, "stage6_events");
+    assert_eq!(run.levels().len(), 6, "{:?}", run.failures());
 }
 
 #[test]
@@ -81,6 +111,9 @@ fn wrong_usage_is_refused() {
         (&["tests"], "package"),
         (&["../x"], "package"),
         (&["--rounds", "0"], "--rounds"),
+        (&["3", "--no-log"], "not for stage3_threads"),
+        (&["lighttpd", "--loops", "2"], "not for lighttpd"),
+        (&["1", "--", "--quiet"], "--server"),
         (&["process", "--starts", "9"], "--starts"),
     ] {
         measure(arguments).assert().code(2).stderr(contains(named));
@@ -110,6 +143,8 @@ fn missing_program_is_named_with_its_package() {
         .stderr(contains("apt-get install apache2-utils").and(contains("brew install hey")));
     let no_hey = with_ab(&["1", "--generator", "hey"]).code(3);
     no_hey.stderr(contains("hey is not installed"));
+    let no_program = with_ab(&["--server", "/no/such/server"]).code(3);
+    no_program.stderr(contains("There is no program `/no/such/server`"));
     let no_busybox = with_ab(&["busybox"]).code(3);
     no_busybox.stderr(contains("apt-get install busybox"));
 }

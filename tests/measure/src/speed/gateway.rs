@@ -5,7 +5,7 @@
 
 use crate::plot::{AMBER, Bar, BarChart, GREY, Series};
 use crate::speed::MAIN_LEVEL;
-use crate::speed::peer::{AddOptions, Peer, configure_lighttpd, configure_nginx};
+use crate::speed::peer::{AddOptions, Peer, Setting, configure_lighttpd, configure_nginx};
 use crate::speed::results::{Level, Run};
 use crate::speed::server::{Origin, ServerSpec};
 use crate::thousands;
@@ -86,7 +86,7 @@ pub fn add_applications(site: &Site) -> io::Result<()> {
 const LIGHTTPD: Peer = Peer {
     name: "lighttpd",
     install: "apt-get install lighttpd, or brew install lighttpd",
-    add_options: |command, port, root, folder| lighttpd(command, port, root, folder, "script"),
+    add_options: |command, setting| lighttpd(command, setting, "script"),
 };
 
 /// A server that is compared with stage 5: the name of the group, the options of the stage, and the
@@ -112,16 +112,14 @@ const PEERS: [(&str, AddOptions, Peer); 4] = [
     ),
     (
         "CGI, a shell script",
-        |command, port, root, _| stage_cgi(command, port, root, "script"),
+        |command, setting| stage_cgi(command, setting, "script"),
         LIGHTTPD,
     ),
     (
         "CGI, a Python program",
-        |command, port, root, _| stage_cgi(command, port, root, "program"),
+        |command, setting| stage_cgi(command, setting, "program"),
         Peer {
-            add_options: |command, port, root, folder| {
-                lighttpd(command, port, root, folder, "program")
-            },
+            add_options: |command, setting| lighttpd(command, setting, "program"),
             ..LIGHTTPD
         },
     ),
@@ -230,39 +228,43 @@ pub fn time_text(milliseconds: f64) -> String {
     }
 }
 
-fn stage_options(command: &mut Command, port: u16, root: &Path) {
-    command.arg(format!("--listen=127.0.0.1:{port}"));
-    command.arg("--root").arg(root).current_dir(root);
+fn stage_options(command: &mut Command, setting: Setting) {
+    command.arg(format!("--listen=127.0.0.1:{}", setting.port));
+    command.arg("--root").arg(setting.root);
+    command.current_dir(setting.root);
 }
 
-fn stage_wsgi(command: &mut Command, port: u16, root: &Path, _: &Path) -> io::Result<()> {
-    stage_options(command, port, root);
+fn stage_wsgi(command: &mut Command, setting: Setting) -> io::Result<()> {
+    stage_options(command, setting);
     command.args(["--workers", "2", "--wsgi", "/=page:application"]);
     Ok(())
 }
 
-fn stage_fastcgi(command: &mut Command, port: u16, root: &Path, _: &Path) -> io::Result<()> {
-    start_workers_first(command, root);
-    stage_options(command, port, root);
+fn stage_fastcgi(command: &mut Command, setting: Setting) -> io::Result<()> {
+    start_workers_first(command, setting.root);
+    stage_options(command, setting);
     command.args(["--fastcgi", "/=unix:workers"]);
     Ok(())
 }
 
-fn stage_cgi(command: &mut Command, port: u16, root: &Path, program: &str) -> io::Result<()> {
-    stage_options(command, port, root);
+fn stage_cgi(command: &mut Command, setting: Setting, program: &str) -> io::Result<()> {
+    stage_options(command, setting);
     command.args(["--cgi", &format!("/={program}")]);
     Ok(())
 }
 
-fn gunicorn(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
-    command.args(["--workers", "2", "--bind", &format!("127.0.0.1:{port}")]);
-    command.arg("--access-logfile").arg(folder.join("access"));
-    command.arg("page:application").current_dir(root);
+fn gunicorn(command: &mut Command, setting: Setting) -> io::Result<()> {
+    let address = format!("127.0.0.1:{}", setting.port);
+    command.args(["--workers", "2", "--bind", &address]);
+    command
+        .arg("--access-logfile")
+        .arg(setting.folder.join("access"));
+    command.arg("page:application").current_dir(setting.root);
     Ok(())
 }
 
-fn nginx(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Result<()> {
-    start_workers_first(command, root);
+fn nginx(command: &mut Command, setting: Setting) -> io::Result<()> {
+    start_workers_first(command, setting.root);
     let parameters = [
         ("REQUEST_METHOD", "$request_method"),
         ("SCRIPT_NAME", "\"\""),
@@ -273,24 +275,18 @@ fn nginx(command: &mut Command, port: u16, root: &Path, folder: &Path) -> io::Re
         ("SERVER_PROTOCOL", "$server_protocol"),
     ];
     let parameters = parameters.map(|(name, value)| format!("fastcgi_param {name} {value};"));
-    let pass = format!("fastcgi_pass unix:{}/workers;", root.display());
+    let pass = format!("fastcgi_pass unix:{}/workers;", setting.root.display());
     let directives = format!("location / {{ {pass} {} }}", parameters.join(" "));
-    configure_nginx(command, port, folder, &directives)
+    configure_nginx(command, setting, &directives)
 }
 
-fn lighttpd(
-    command: &mut Command,
-    port: u16,
-    root: &Path,
-    folder: &Path,
-    program: &str,
-) -> io::Result<()> {
-    let settings = format!(
+fn lighttpd(command: &mut Command, setting: Setting, program: &str) -> io::Result<()> {
+    let lines = format!(
         "server.modules += (\"mod_cgi\")
         cgi.assign = (\"\" => \"{}\")",
-        root.join(program).display()
+        setting.root.join(program).display()
     );
-    configure_lighttpd(command, port, root, folder, &settings)
+    configure_lighttpd(command, setting, &lines)
 }
 
 /// Makes a command start the workers before the server.

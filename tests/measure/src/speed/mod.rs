@@ -21,16 +21,23 @@ pub mod usage;
 use crate::{Machine, describe, timestamp};
 use generator::Generator;
 use harness::site::Site;
+use peer::Tuning;
 use results::{Failure, FailureKind, Level, Round, Run, SCHEMA, ServerResult, clients_text};
 use server::{RunningServer, ServerSpec};
 use std::io;
 use std::time::Duration;
 
-/// The concurrency levels: how many clients send requests at the same time.
+/// The concurrency levels: how many clients send requests at the same time, each on a new connection
+/// or on one that it keeps.
 pub const CLIENTS: [u32; 4] = [1, 8, 64, 256];
+pub const KEPT_CLIENTS: [u32; 5] = [1, 8, 64, 256, 1024];
 
-/// The level that the first table shows.
+/// The level that the first table shows, and the one for connections that are kept.
 pub const MAIN_LEVEL: u32 = 8;
+pub const KEPT_MAIN_LEVEL: u32 = 64;
+
+/// How many idle connections there are while memory is measured.
+pub const IDLE: [usize; 5] = [0, 10, 100, 1_000, 10_000];
 
 /// The length of a round at one level, for one server, in seconds.
 const SECONDS: u32 = 1;
@@ -48,6 +55,9 @@ pub struct Plan {
     pub clients: Vec<u32>,
     pub rounds: u32,
     pub keep_alive: bool,
+    /// With how many idle connections memory is measured; not at all if there are none.
+    pub idle: Vec<usize>,
+    pub tuning: Tuning,
 }
 
 impl Plan {
@@ -85,6 +95,7 @@ pub fn measure(
         machine,
         generator: generator.kind,
         keep_alive: plan.keep_alive,
+        tuning: plan.tuning,
         rounds: plan.rounds,
         seconds: SECONDS,
         page: PAGE,
@@ -134,7 +145,7 @@ pub fn site() -> Result<Site, String> {
 impl Setup<'_> {
     /// Starts a server, which must serve the page.
     fn start(&self, spec: &ServerSpec) -> Result<RunningServer, Failure> {
-        let started = spec.start(self.site);
+        let started = spec.start(self.site, self.plan.tuning);
         let mut server = started.map_err(|error| failure(FailureKind::NotStarted, error))?;
         let served = server.ensure_serves_page(self.site, self.generator.kind);
         served.map_err(|error| {
@@ -153,7 +164,7 @@ impl Setup<'_> {
         };
         let mut memory = None;
         let outcome = self.start(spec).and_then(|server| {
-            memory = memory::measure(&server);
+            memory = memory::measure(&server, &self.plan.idle);
             if !self.plan.keep_alive {
                 return Ok(());
             }

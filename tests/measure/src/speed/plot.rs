@@ -2,8 +2,9 @@
 //! line for each server, with its name at the end.
 
 use crate::plot::{
-    AMBER, BLUE, GREEN, GREY, LABEL, PINK, SiteColor, TEXT, label, mesh, picture, widest,
+    AMBER, BLUE, GREEN, GREY, LABEL, OLIVE, PINK, SiteColor, TEXT, label, mesh, picture, widest,
 };
+use crate::speed::IDLE;
 use crate::speed::results::{Run, ServerResult};
 use crate::speed::server::Origin;
 use crate::thousands;
@@ -15,6 +16,9 @@ use plotters::prelude::{
 /// From the end of a line to its name, and from one name to the next, in pixels.
 const NAME_DISTANCE: i32 = 60;
 const NAME_HEIGHT: i32 = LABEL as i32 + 8;
+
+/// What is added to a number of idle connections, so that a logarithmic axis has a place for none.
+const AXIS_SHIFT: f64 = 4.0;
 
 /// What a picture shows.
 struct Chart<'a> {
@@ -30,10 +34,17 @@ struct Chart<'a> {
 
 /// Requests per second over clients, on a logarithmic axis; `None` if nothing was measured.
 pub fn throughput(run: &Run) -> Option<String> {
+    let (id, title, unit) = if run.keep_alive {
+        let title = "Requests per second on connections that stay open";
+        ("kept", title, "connections")
+    } else {
+        let unit = "clients at the same time";
+        ("throughput", "Requests per second", unit)
+    };
     let chart = Chart {
-        id: "throughput",
-        title: "Requests per second",
-        unit: "clients at the same time",
+        id,
+        title,
+        unit,
         text: thousands,
         lines: lines(run, |server| {
             let levels = run.clients().into_iter();
@@ -50,12 +61,12 @@ pub fn throughput(run: &Run) -> Option<String> {
     Some(chart.draw(x_axis, 0.0..most * 1.1))
 }
 
-/// Memory over idle connections; `None` if it wasn't measured. Its axis is logarithmic, since
+/// Memory over idle connections; `None` if it wasn't measured. Its axes are logarithmic, since
 /// some servers use a hundred times more than others.
 pub fn memory(run: &Run) -> Option<String> {
     let chart = Chart {
         id: "memory",
-        title: "Memory in MiB, on a logarithmic axis",
+        title: "Memory in MiB, on logarithmic axes",
         unit: "idle connections",
         text: |mebibytes| ((mebibytes * 10.0).round() / 10.0).to_string(),
         lines: lines(run, |server| {
@@ -68,7 +79,10 @@ pub fn memory(run: &Run) -> Option<String> {
     let connections = run.servers.iter().flat_map(|server| &server.memory);
     let connections = connections.map(|memory| memory.idle.last().map_or(0, |it| it.connections));
     let last = connections.max().filter(|last| *last > 0)? as f64;
-    Some(chart.draw(0.0..last, (least / 1.5..most * 1.5).log_scale().base(2.0)))
+    let marks = IDLE.into_iter().map(|connections| connections as f64);
+    let x_axis = (0.0..last).log_scale().zero_point(-AXIS_SHIFT);
+    let x_axis = x_axis.with_key_points(marks.filter(|mark| *mark <= last).collect());
+    Some(chart.draw(x_axis, (least / 1.5..most * 1.5).log_scale().base(2.0)))
 }
 
 type Lines<'a> = Vec<(&'a ServerResult, Vec<(f64, f64)>)>;
@@ -102,7 +116,7 @@ impl Chart<'_> {
                 .build_cartesian_2d(x_axis, y_axis)?;
             mesh(&mut chart)
                 .x_desc(self.unit)
-                .x_label_formatter(&ToString::to_string)
+                .x_label_formatter(&|x| thousands(*x))
                 .y_label_formatter(&|figure| (self.text)(*figure))
                 .draw()?;
             let mut ends = Vec::new();
@@ -150,7 +164,8 @@ fn style(server: &ServerResult) -> (SiteColor, u32) {
         Origin::Stage(1) => (GREEN, 6),
         Origin::Stage(2) => (BLUE, 6),
         Origin::Stage(3) => (PINK, 6),
-        Origin::Stage(_) => (AMBER, 6),
+        Origin::Stage(4 | 5) => (AMBER, 6),
+        Origin::Stage(_) => (OLIVE, 6),
         Origin::Own => (TEXT, 6),
         Origin::Peer => (GREY, 3),
     }

@@ -3,6 +3,7 @@
 
 use crate::speed::generator::{Kind, LoadReport};
 use crate::speed::memory::Memory;
+use crate::speed::peer::Tuning;
 use crate::speed::server::Origin;
 use crate::{Machine, median, range};
 use serde::{Deserialize, Serialize};
@@ -19,6 +20,8 @@ pub struct Run {
     pub machine: Machine,
     pub generator: Kind,
     pub keep_alive: bool,
+    #[serde(default)]
+    pub tuning: Tuning,
     pub rounds: u32,
     /// The length of a round.
     pub seconds: u32,
@@ -165,6 +168,13 @@ impl Run {
             }
         }
         failures
+    }
+
+    /// Drops the servers that close each connection after a response.
+    pub fn drop_closing(&mut self) {
+        let closes = |failure: &Failure| failure.kind == FailureKind::Closes;
+        self.servers
+            .retain(|server| !server.failure.as_ref().is_some_and(closes));
     }
 
     /// Whether no server failed or sent a wrong response.

@@ -1,7 +1,7 @@
 //! A server to be measured, and how it runs.
 
 use crate::speed::generator::Kind;
-use crate::speed::peer::{AddOptions, Peer};
+use crate::speed::peer::{AddOptions, Peer, Setting, Tuning};
 use harness::cleanup::{self, ProcessGroup, ScratchDir};
 use harness::client::Client;
 use harness::context::{RESPONSE_TIMEOUT, START_TIMEOUT, wait_for};
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ const LOG_LINES: usize = 3;
 pub enum Origin {
     /// A stage of the lab, by its number.
     Stage(u8),
-    /// Another package of this workspace, such as a student's.
+    /// Another program with the contract's options, such as a student's.
     Own,
     /// A web server of this system.
     Peer,
@@ -73,8 +73,10 @@ impl ServerSpec {
 
     /// Starts it on a free port and waits until it accepts connections. The error says why it
     /// doesn't.
-    pub fn start(&self, site: &Site) -> Result<RunningServer, String> {
-        let mut server = self.spawn(site).map_err(|error| error.to_string())?;
+    pub fn start(&self, site: &Site, tuning: Tuning) -> Result<RunningServer, String> {
+        let mut server = self
+            .spawn(site, tuning)
+            .map_err(|error| error.to_string())?;
         let started = Instant::now();
         while TcpStream::connect(server.address).is_err() {
             if let Some(status) = server.exit_status(Duration::from_millis(5)) {
@@ -88,10 +90,15 @@ impl ServerSpec {
         Ok(server)
     }
 
-    fn spawn(&self, site: &Site) -> io::Result<RunningServer> {
+    fn spawn(&self, site: &Site, tuning: Tuning) -> io::Result<RunningServer> {
         let folder = ScratchDir::new()?;
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
-        let mut command = self.command(address, &site.root(), folder.path())?;
+        let mut command = self.command(Setting {
+            port: address.port(),
+            root: &site.root(),
+            folder: folder.path(),
+            tuning,
+        })?;
         command.env("TMPDIR", folder.path());
         // A file: reading from a pipe would take processor time from the server.
         let log = folder.path().join("log");
@@ -107,14 +114,15 @@ impl ServerSpec {
         })
     }
 
-    fn command(&self, address: SocketAddr, root: &Path, folder: &Path) -> io::Result<Command> {
+    fn command(&self, setting: Setting) -> io::Result<Command> {
         let mut command = self.program.command();
         if let Some(add_options) = self.add_options {
-            add_options(&mut command, address.port(), root, folder)?;
+            add_options(&mut command, setting)?;
         } else {
+            let address = format!("127.0.0.1:{}", setting.port);
             // It must keep idle clients while its memory is measured.
-            command.args(["--timeout", "60", "--listen", &address.to_string()]);
-            command.arg("--root").arg(root);
+            command.args(["--timeout", "60", "--listen", &address]);
+            command.arg("--root").arg(setting.root);
         }
         Ok(command)
     }

@@ -3,7 +3,7 @@
 use crate::speed::memory::Memory;
 use crate::speed::results::{Level, Run, ServerResult, clients_text};
 use crate::speed::server::Origin;
-use crate::speed::{MAIN_LEVEL, remarks};
+use crate::speed::{KEPT_MAIN_LEVEL, MAIN_LEVEL, remarks};
 use crate::thousands;
 use harness::style::{BOLD, DIM, RED, paint};
 
@@ -15,7 +15,12 @@ const MIB: f64 = 1024.0 * 1024.0;
 /// All tables, and what to know about their figures.
 pub fn all(run: &Run) -> String {
     let levels = run.clients();
-    let main = levels.iter().find(|clients| **clients == MAIN_LEVEL);
+    let main = if run.keep_alive {
+        KEPT_MAIN_LEVEL
+    } else {
+        MAIN_LEVEL
+    };
+    let main = levels.iter().find(|clients| **clients == main);
     let mut text = String::new();
     if let Some(clients) = main.or(levels.first()) {
         text += &one_level(run, *clients);
@@ -25,6 +30,7 @@ pub fn all(run: &Run) -> String {
         text += &all_levels(run, "p99, ms", |it| {
             milliseconds(it.median(|round| round.load.p99))
         });
+        text += &all_levels(run, "processor time, µs/request", processor_time);
     }
     text + &remarks::all(run)
 }
@@ -38,7 +44,11 @@ fn one_level(run: &Run, clients: u32) -> String {
     };
     let (size, generator) = (run.page / 1024, run.generator);
     let (name, protocol) = (generator.name(), generator.protocol());
-    let details = format!("   {size} KiB, {mode}, {protocol} by {name}");
+    let mut details = format!("   {size} KiB, {mode}, {protocol} by {name}");
+    details += if run.tuning.no_log { ", no log" } else { "" };
+    if let Some(loops) = run.tuning.loops {
+        details += &format!(", loops: {loops}");
+    }
     let mut text = heading(&clients_text(clients), &details);
     for head in [
         "requests      p50      p99          processor  memory    KiB per relative",
@@ -61,8 +71,7 @@ fn one_level(run: &Run, clients: u32) -> String {
         let rate = thousands(level.rate());
         let p50 = milliseconds(level.median(|round| round.load.p50));
         let p99 = milliseconds(level.median(|round| round.load.p99));
-        let time = level.median(|round| round.processor_time);
-        let time = figure(time.map(|time| format!("{time:.0}")));
+        let time = processor_time(level);
         let relative = level.rate() / *first.get_or_insert(level.rate());
         let errors = level.errors();
         let line = format!(
@@ -117,6 +126,12 @@ fn heading(name: &str, details: &str) -> String {
 /// A figure that may be unknown.
 fn figure(text: Option<String>) -> String {
     text.unwrap_or("-".to_string())
+}
+
+/// The server's processor time per response, in microseconds.
+fn processor_time(level: &Level) -> String {
+    let time = level.median(|round| round.processor_time);
+    figure(time.map(|time| format!("{time:.0}")))
 }
 
 /// The memory of an idle connection, with a star if the server doesn't hold all connections.

@@ -32,6 +32,11 @@ pub fn memory(server: i32) -> Option<u64> {
     memory.sum()
 }
 
+/// How many processes and threads a server has.
+pub fn tasks(server: i32) -> Option<usize> {
+    Some(processes(server)?.iter().map(|it| it.threads).sum())
+}
+
 /// How many sockets a server has open. Those that its processes share count once.
 pub fn sockets(server: i32) -> Option<usize> {
     let mut inodes = BTreeSet::new();

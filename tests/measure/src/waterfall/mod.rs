@@ -7,7 +7,7 @@
 pub mod plot;
 
 use crate::{Machine, describe, timestamp};
-use harness::client::get;
+use harness::client::request;
 use harness::error::{CheckError, CheckResult};
 use harness::program::{CapturedOutput, Program};
 use harness::response::Response;
@@ -181,7 +181,8 @@ fn run_client(
 ) -> CheckResult<ClientTimes> {
     // To the microsecond.
     let now = || (start.elapsed().as_secs_f64() * 1e6).round() / 1e3;
-    let request = get(&page.target());
+    // Stage 6 would keep the connection open after the response.
+    let request = request("GET", &page.target(), "Connection: close\r\n");
     let (first_part, second_part) = request.split_at(request.len() / 2);
     let stalled = number == STALLED;
     let planned = start + STEP * (number - 1);

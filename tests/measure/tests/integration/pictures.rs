@@ -2,11 +2,11 @@
 
 use crate::svg::{RENEW, elements, ensure_kept, kept_figures, number, text_element};
 use harness::workspace;
-use measure::plot::{AMBER, BLUE, GREEN, GREY, LABEL, PINK};
+use measure::plot::{AMBER, BLUE, GREEN, GREY, LABEL, OLIVE, PINK};
 use measure::speed::peer::PEERS;
 use measure::speed::results::{Failure, FailureKind, Level, Run, SCHEMA, ServerResult};
 use measure::speed::server::Origin;
-use measure::speed::{MAIN_LEVEL, plot, table};
+use measure::speed::{KEPT_CLIENTS, MAIN_LEVEL, plot, table};
 use measure::thousands;
 use std::fs;
 
@@ -14,7 +14,7 @@ const MIB: f64 = 1_048_576.0;
 
 fn run() -> Run {
     let run: Run = kept_figures("speed.json");
-    let names = measure::default_stages().iter().map(|stage| stage.name);
+    let names = measure::default_stages().map(|stage| stage.name);
     let names = names.chain(PEERS.iter().map(|peer| peer.name));
     let has_all = names.eq(run.servers.iter().map(|server| &*server.name));
     let is_usual = run.schema == SCHEMA && run.rounds >= 5 && !run.keep_alive;
@@ -22,11 +22,24 @@ fn run() -> Run {
     run
 }
 
+/// The same for connections that are kept, of the servers that keep them.
+fn kept_run() -> Run {
+    let run: Run = kept_figures("kept.json");
+    let names = run.servers.iter().map(|server| &*server.name);
+    let has_all = names.eq(["stage6_events", "nginx", "lighttpd"]);
+    let is_usual = run.schema == SCHEMA && run.rounds >= 5 && run.clients() == KEPT_CLIENTS;
+    assert!(
+        run.is_clean() && run.keep_alive && is_usual && has_all,
+        "{RENEW}"
+    );
+    run
+}
+
 /// Checks that a dot in the color of its server shows each figure, and that no name covers
 /// another. Two labels of the axis give the scale.
 fn ensure_shows_figures(
-    svg: &str,
-    id: &str,
+    run: &Run,
+    (id, svg): (&str, &str),
     labels: [&str; 2],
     figures: impl Fn(&ServerResult) -> Vec<f64>,
     scale: impl Fn(f64) -> f64,
@@ -40,9 +53,11 @@ fn ensure_shows_figures(
     let y = |value| y_low + (y_high - y_low) * (scale(value) - low) / (high - low);
     let (mut dots, mut names) = (elements(&document, "circle").into_iter(), Vec::new());
     // The first server is drawn over the others.
-    for server in run().servers.iter().rev() {
+    for server in run.servers.iter().rev() {
         let color = match server.origin {
-            Origin::Stage(number) => [GREEN, BLUE, PINK, AMBER][usize::from(number) - 1],
+            Origin::Stage(number) => {
+                [GREEN, BLUE, PINK, AMBER, AMBER, OLIVE][usize::from(number) - 1]
+            }
             _ => GREY,
         };
         for figure in figures(server) {
@@ -61,16 +76,21 @@ fn ensure_shows_figures(
 
 #[test]
 fn pictures_show_figures() {
-    let throughput = plot::throughput(&run()).unwrap();
     let rates = |server: &ServerResult| server.levels.iter().map(Level::rate).collect();
-    let (id, labels) = ("throughput", ["0", "15,000"]);
-    ensure_shows_figures(&throughput, id, labels, rates, |rate| rate);
-    let memory = plot::memory(&run()).unwrap();
+    for (id, run, labels) in [
+        ("throughput", run(), ["0", "5,000"]),
+        ("kept", kept_run(), ["0", "10,000"]),
+    ] {
+        let svg = plot::throughput(&run).unwrap();
+        ensure_shows_figures(&run, (id, &svg), labels, rates, |rate| rate);
+    }
+    let run = run();
+    let memory = ("memory", &*plot::memory(&run).unwrap());
     let mebibytes = |server: &ServerResult| {
         let idle = server.memory.iter().flat_map(|memory| &memory.idle);
         idle.map(|sample| sample.bytes as f64 / MIB).collect()
     };
-    ensure_shows_figures(&memory, "memory", ["1", "16"], mebibytes, f64::log2);
+    ensure_shows_figures(&run, memory, ["1", "16"], mebibytes, f64::log2);
 }
 
 #[test]
@@ -129,7 +149,8 @@ fn remarks_name_servers_that_they_are_true_of() {
         round.load.mean /= 2.0;
     }
     run.servers[2].levels[0].rounds[0].load.responses = 700;
-    run.servers[0].memory.as_mut().unwrap().idle[4].held = 1;
+    let idle = &mut run.servers[0].memory.as_mut().unwrap().idle;
+    idle.last_mut().unwrap().held = 1;
     let text = table::all(&run);
     for remark in [
         "the limit for stage1_single (8). ",

@@ -6,10 +6,10 @@ use harness::program::Program;
 use harness::workspace::{self, stage};
 use measure::Machine;
 use measure::speed::generator::{Generator, Kind};
-use measure::speed::peer::PEERS;
+use measure::speed::peer::{PEERS, Tuning};
 use measure::speed::results::{FailureKind, Run};
 use measure::speed::server::{Origin, ServerSpec};
-use measure::speed::{self, Plan, plot, table};
+use measure::speed::{self, Plan, plot, table, usage};
 
 /// What becomes of a connection after a response.
 const CLOSE: bool = false;
@@ -20,6 +20,8 @@ fn measure(servers: &[ServerSpec], keep_alive: bool) -> Run {
         clients: vec![1, 8],
         rounds: 2,
         keep_alive,
+        idle: vec![0, 50, 100],
+        tuning: Tuning::default(),
     };
     // The servers of some tests fail before it is needed.
     let ab = Generator {
@@ -60,7 +62,7 @@ fn stages_are_measured_in_rotation() {
         }
     }
     let text = tables(&run);
-    let widths = text.lines().take(20).map(|line| line.chars().count());
+    let widths = text.lines().take(25).map(|line| line.chars().count());
     assert!(widths.max() <= Some(100), "{text}");
     assert!(text.contains("Medians of 2 rounds"), "{text}");
     if cfg!(target_os = "linux") {
@@ -119,9 +121,9 @@ fn wrong_server_gets_no_figure() {
     assert!(!run.is_clean() && plot::throughput(&run).is_none());
     let text = tables(&run);
     for server in &run.servers {
-        // In three tables and below.
+        // In four tables and below.
         let rows = text.lines().filter(|row| row.starts_with(&server.name));
-        assert_eq!(rows.count(), 4, "{text}");
+        assert_eq!(rows.count(), 5, "{text}");
     }
 }
 
@@ -155,4 +157,23 @@ fn server_that_keeps_connections_is_measured_in_keep_alive_mode() {
     let run = measure(&[ServerSpec::peer(PEERS[0]).unwrap()], KEEP_ALIVE);
     assert!(run.failures().is_empty(), "{:?}", run.failures());
     assert_eq!(run.levels().len(), 2);
+}
+
+#[test]
+#[cfg_attr(not(lab_ci), ignore = "needs nginx and /proc: LAB_CI=1 runs it")]
+fn nginx_has_as_many_workers_as_loops_and_no_log() {
+    let (site, nginx) = (speed::site().unwrap(), ServerSpec::peer(PEERS[0]).unwrap());
+    for loops in [1, 2] {
+        for no_log in [false, true] {
+            let tuning = Tuning {
+                no_log,
+                loops: Some(loops),
+            };
+            let server = nginx.start(&site, tuning).unwrap();
+            server.ensure_serves_page(&site, Kind::Ab).unwrap();
+            // The first process starts the workers.
+            assert_eq!(usage::tasks(server.pid()), Some(1 + usize::from(loops)));
+            assert_eq!(server.folder.path().join("access").exists(), !no_log);
+        }
+    }
 }

@@ -52,9 +52,7 @@ fn wrong_server_is_not_measured() {
 
 fn run() -> Run {
     let run: Run = kept_figures("waterfall.json");
-    let stages = measure::default_stages()
-        .iter()
-        .map(|it| (it.number, it.idea));
+    let stages = measure::default_stages().map(|it| (it.number, it.idea));
     let has_all = stages.eq(run.stages.iter().map(|it| (it.stage, &*it.idea)));
     assert!(run.schema == SCHEMA && has_all, "{RENEW}");
     run

@@ -6,7 +6,8 @@ use clap::Args;
 use harness::workspace::stage;
 use harness::{cleanup, process};
 use measure::speed::gateway::GroupResult;
-use measure::speed::{self, MAIN_LEVEL, Plan, gateway, generator};
+use measure::speed::peer::Tuning;
+use measure::speed::{self, IDLE, MAIN_LEVEL, Plan, gateway, generator};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -18,21 +19,21 @@ pub struct Options {
 }
 
 pub fn measure(options: &Options, output: Option<&Path>) -> Result<ExitCode, String> {
-    let generator = generator::find(None, false)?;
+    let generator = generator::find(None)?;
     let (folder, machine) = super::prepare(output)?;
     process::adopt_orphans();
     let (stage_4, stage_5) = (super::build(stage(4).name)?, super::build(stage(5).name)?);
     let site = speed::site()?;
     gateway::add_applications(&site).map_err(|error| format!("Cannot add a program: {error}"))?;
     let groups = gateway::groups(&stage_4, &stage_5);
-    groups
-        .iter()
-        .filter_map(|group| group.missing.as_deref())
-        .for_each(note);
+    let missing = groups.iter().filter_map(|group| group.missing.as_deref());
+    missing.for_each(note);
     let plan = Plan {
         clients: vec![MAIN_LEVEL],
         rounds: options.rounds,
         keep_alive: false,
+        idle: IDLE[..3].to_vec(),
+        tuning: Tuning::default(),
     };
     let steps = groups.iter().map(|group| plan.steps(group.servers.len()));
     let bar = bar(steps.sum());
