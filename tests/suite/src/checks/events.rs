@@ -131,11 +131,11 @@ pub const CHECKS: &[Check] = &[
         ..OBSERVED
     },
     Check {
-        id: "longest-idle-makes-room",
+        id: "longest-idle-is-closed",
         must: "close the connection that has been idle for longest when descriptors run short",
         why: "RFC 9112, 9.5. A newcomer has a request; an idle client can connect again.",
         hint: "Keep the connections in the order in which they became idle.",
-        run: longest_idle_makes_room,
+        run: longest_idle_is_closed,
         ..OBSERVED
     },
     Check {
@@ -498,7 +498,7 @@ fn accepting_resumes(ctx: &TestContext) -> CheckResult {
     ensure_served(ctx, &mut kept)
 }
 
-fn longest_idle_makes_room(ctx: &TestContext) -> CheckResult {
+fn longest_idle_is_closed(ctx: &TestContext) -> CheckResult {
     const LIMIT: usize = 128;
     let program = limited(&ctx.program, LIMIT, LIMIT);
     let server = ctx.start_program(&program, Start::default())?;
