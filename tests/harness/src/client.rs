@@ -9,6 +9,8 @@ use crate::server::ServerState;
 use crate::tcp::{self, TcpSocket};
 use crate::text::readable;
 use memchr::memmem;
+#[cfg(target_os = "linux")]
+use rustix::net::{RecvFlags, recv};
 use socket2::{Domain, Socket, Type};
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
@@ -199,6 +201,19 @@ impl Client {
     pub fn has_input(&mut self) -> CheckResult<bool> {
         let peeked = self.without_waiting(|stream| stream.peek(&mut [0]))?;
         Ok(!matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock))
+    }
+
+    /// Takes what can be read, up to the length of `buffer`, and forgets it. Returns how much it was. Linux
+    /// doesn't even copy it, so no server is faster.
+    pub fn discard(&mut self, buffer: &mut [u8]) -> CheckResult<usize> {
+        let taken = self.without_waiting(|stream| {
+            #[cfg(target_os = "linux")]
+            let taken = recv(&*stream, buffer, RecvFlags::TRUNC).map(|(_, length)| length);
+            #[cfg(not(target_os = "linux"))]
+            let taken = stream.read(buffer);
+            taken
+        })?;
+        Ok(taken.unwrap_or(0))
     }
 
     fn without_waiting<T>(&mut self, action: impl FnOnce(&mut TcpStream) -> T) -> io::Result<T> {

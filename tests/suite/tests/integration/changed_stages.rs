@@ -81,10 +81,7 @@ impl Changed {
             let is_related = |it: &Fault, id| it.file == fault.file && it.fails.contains(id);
             let is_selected = |id| only.is_ok() || all_faults.iter().any(|it| is_related(it, id));
             checks.retain(|check| is_selected(check.id));
-            let survey = env::var_os("SURVEY").is_some();
-            all.extend(jobs(checks, program, |id| {
-                !survey && !fault.fails.contains(id)
-            }));
+            all.extend(jobs(checks, program, |id| !fault.fails.contains(id)));
         }
         all
     }
@@ -113,29 +110,5 @@ fn fault_of_stage_5_fails_exactly_the_checks_that_it_lists() {
 #[test]
 #[cfg_attr(not(lab_ci), ignore = "builds all faults: LAB_CI=1 runs it")]
 fn fault_of_stage_6_fails_exactly_the_checks_that_it_lists() {
-    if env::var_os("SURVEY").is_some() {
-        let seed = crate::prepare();
-        let jobs = EVENTS.jobs();
-        let verdicts = suite::run::run_each(&jobs, seed);
-        let mut lines = std::collections::BTreeMap::<String, Vec<String>>::new();
-        for (job, timed) in jobs.iter().zip(&verdicts) {
-            let name = job.program.path.file_name().unwrap().display().to_string();
-            if !matches!(timed.verdict, suite::run::Verdict::Passed) {
-                lines.entry(name).or_default().push(format!(
-                    "{} ({:.1})",
-                    job.check.id,
-                    timed.duration.as_secs_f32()
-                ));
-            }
-        }
-        for (number, fault) in EVENTS.faults().iter().enumerate() {
-            println!(
-                "SURVEY {number} listed {:?}\n   found {:?}",
-                fault.fails,
-                lines.get(&format!("events_fault_{number}"))
-            );
-        }
-        return;
-    }
     ensure_verdicts(EVENTS.jobs());
 }
