@@ -3,12 +3,11 @@
 //! It never sees a socket. Look at how it decides in two steps: first whether it wants the content of
 //! a request, of which there may be too much, then what the response is.
 
-use crate::files::{self, Found};
+use crate::files::{self, Found, Root};
 use crate::request::Request;
 use crate::response::{Response, ResponseBuilder, Status};
 use crate::{form, mime};
 use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, percent_encode, utf8_percent_encode};
-use std::path::Path;
 
 /// The longest content of a form, in bytes.
 const MAX_CONTENT: u64 = 64 * 1024;
@@ -22,7 +21,7 @@ const IN_PATH: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'~');
 
 /// How many bytes of a request's content are needed for its response. The error refuses them.
-pub fn content_needed(request: &Request, root: &Path) -> Result<usize, Status> {
+pub fn content_needed(request: &Request, root: &Root) -> Result<usize, Status> {
     if request.method != "POST" || request.path != form::PAGE {
         return Ok(0);
     }
@@ -36,7 +35,7 @@ pub fn content_needed(request: &Request, root: &Path) -> Result<usize, Status> {
 }
 
 /// The response to a request.
-pub fn respond(request: &Request, root: &Path) -> Response {
+pub fn respond(request: &Request, root: &Root) -> Response {
     let allowed = match request.path.as_str() {
         form::PAGE | "*" => "GET, HEAD, OPTIONS, POST",
         _ => "GET, HEAD, OPTIONS",
@@ -59,7 +58,7 @@ pub fn respond(request: &Request, root: &Path) -> Response {
 }
 
 /// The response to GET: a file, or a redirect to a folder.
-fn get(request: &Request, root: &Path) -> Result<Response, Status> {
+fn get(request: &Request, root: &Root) -> Result<Response, Status> {
     let builder = match files::open(root, &request.path)? {
         Found::File { file, name } => {
             ResponseBuilder::new(Status::OK).file(file, mime::content_type(&name))
@@ -77,7 +76,7 @@ fn folder_location(path: &str, query: &[u8]) -> String {
 }
 
 /// The response for an error: a page of the site, if it has one.
-pub fn error(status: Status, root: &Path) -> Response {
+pub fn error(status: Status, root: &Root) -> Response {
     let page = match status {
         Status::FORBIDDEN => files::open(root, "/403.html"),
         Status::NOT_FOUND => files::open(root, "/404.html"),

@@ -1,8 +1,8 @@
 //! The command line.
 
+use crate::files::Root;
 use clap::{Parser, value_parser};
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// A web server with a ResponseBuilder, media types and permission checks.
 #[derive(Parser)]
@@ -14,7 +14,7 @@ pub struct Options {
 
     /// The document root: the folder whose files are served.
     #[arg(long, value_name = "DIR", default_value = "html")]
-    pub root: PathBuf,
+    pub root: Root,
 
     /// How long to wait for a client.
     #[arg(long, value_name = "SECONDS", default_value = "5", value_parser = value_parser!(u64).range(1..=86_400))]

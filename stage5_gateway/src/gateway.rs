@@ -78,7 +78,7 @@ fn ask(
     client: &Client,
     options: &Options,
 ) -> Result<Answer, Status> {
-    let script = find_script(mount, &request.path, &options.root)?;
+    let script = find_script(mount, &request.path, &options.root.path)?;
     let call = Call {
         variables: variables(request, &script, client, options),
         name: script.name,

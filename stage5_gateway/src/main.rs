@@ -54,8 +54,8 @@ fn main() -> ExitCode {
 
 /// Opens everything that a server needs, then serves until the program is stopped.
 fn run(mut options: Options) -> anyhow::Result<()> {
-    let shown_root = options.root.display().to_string();
-    options.root = files::canonicalize_root(&options.root)?;
+    let shown_root = options.root.path.display().to_string();
+    options.root = files::open_root(&options.root.path)?;
     // Clients wait in the backlog of this socket until they are accepted.
     let listen = options.listen;
     let listener = TcpListener::bind(listen).with_context(|| {

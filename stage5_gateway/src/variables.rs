@@ -41,7 +41,7 @@ pub fn variables(
     // These come last, so that nobody else can choose them.
     of_request(request, &mut variables);
     let mut set = |name: &str, value: &[u8]| variables.insert(name.into(), value.into());
-    let root = options.root.as_os_str().as_bytes();
+    let root = options.root.path.as_os_str().as_bytes();
     let (name, info) = (script.name.as_bytes(), script.info.as_bytes());
     set("SCRIPT_NAME", name);
     set("PATH_INFO", info);

@@ -121,7 +121,7 @@ impl Connection {
             state: State::Idle,
             input: Vec::new(),
             line: 0,
-            is_readable: false,
+            is_readable: true,
             is_writable: false,
             is_read_closed: false,
             deadline: context.deadline(),
@@ -143,8 +143,9 @@ impl Connection {
         self.is_writable |= event.is_writable();
     }
 
+    /// Whether it could be closed without a loss. What a new client has sent hasn't been looked at yet.
     pub fn is_idle(&self) -> bool {
-        matches!(self.state, State::Idle)
+        matches!(self.state, State::Idle) && !self.is_readable
     }
 
     /// Goes on as far as possible, but not too far, since others wait.
@@ -157,6 +158,7 @@ impl Connection {
             };
             match step {
                 Step::Done => {}
+                Step::Waits if context.is_stopping && self.is_idle() => return Turn::Ended,
                 Step::Waits => return Turn::Waits,
                 Step::Ends => return Turn::Ended,
             }
@@ -241,7 +243,7 @@ impl Connection {
             self.respond(request, Ok(()), context);
             return true;
         }
-        if self.is_idle() {
+        if matches!(self.state, State::Idle) {
             skip_empty_lines(&mut self.input);
             if self.input.is_empty() {
                 // An idle connection holds no memory.
@@ -369,7 +371,7 @@ impl Connection {
         };
         self.log(&exchange, context);
         self.deadline = context.deadline();
-        if !exchange.is_last && !context.is_stopping {
+        if !exchange.is_last {
             return Step::Done;
         }
         // If bytes from the client were still unread, close(2) would reset the connection, and the

@@ -1,16 +1,17 @@
 //! The start: reads the command line, opens the document root and the listening socket, and
 //! announces the address.
 //!
-//! Read the other modules in this order: `serve` is the loop, `connection` handles one of its
-//! clients, `request` parses what the client asks for, `handler` decides on the response, `files`
-//! finds the file, `response` turns it into bytes, and `log` writes a line about it. `permission`,
-//! `mime` and `form` help the handler.
+//! Read the other modules in this order: `serve` accepts connections, `connection` handles one of
+//! them, `request` parses what the client asks for, `handler` decides on the response, `files` finds
+//! the file, `response` turns it into bytes, and `log` writes a line about it. New is `log_queue`,
+//! so that nobody waits for the log.
 
 mod connection;
 mod files;
 mod form;
 mod handler;
 mod log;
+mod log_queue;
 mod mime;
 mod options;
 mod permission;
@@ -33,14 +34,14 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     };
-    log::flush();
+    log_queue::flush();
     code
 }
 
 /// Opens everything that a server needs, then serves until the program is told to end.
 fn run(mut options: Options) -> anyhow::Result<()> {
-    let shown_root = options.root.display().to_string();
-    options.root = files::canonicalize_root(&options.root)?;
+    let shown_root = options.root.path.display().to_string();
+    options.root = files::open_root(&options.root.path)?;
     // Clients wait in the backlog of this socket until they are accepted.
     let listen = options.listen;
     let listener = TcpListener::bind(listen).with_context(|| {

@@ -5,6 +5,7 @@
 
 use crate::files::{OpenFile, read_chunk};
 use httpdate::fmt_http_date;
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::time::SystemTime;
@@ -60,7 +61,7 @@ pub struct Response {
 /// The parts of a response.
 pub struct ResponseBuilder {
     status: Status,
-    fields: Vec<(&'static str, String)>,
+    fields: Vec<(&'static str, Cow<'static, str>)>,
     content: Content,
 }
 
@@ -101,7 +102,7 @@ impl ResponseBuilder {
     ///
     /// If the value has a CR, an LF or a NUL: it could end the field and begin another, of an
     /// attacker's choice (RFC 9110, 5.5).
-    pub fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub fn field(mut self, name: &'static str, value: impl Into<Cow<'static, str>>) -> Self {
         let value = value.into();
         assert!(!value.contains(['\r', '\n', '\0']), "{name}: {value:?}");
         self.fields.push((name, value));
@@ -115,7 +116,7 @@ impl ResponseBuilder {
     }
 
     /// Sets a file as the content.
-    pub fn file(mut self, file: OpenFile, content_type: &str) -> Self {
+    pub fn file(mut self, file: OpenFile, content_type: &'static str) -> Self {
         self.content = Content::File(file);
         self.field("Content-Type", content_type)
     }
@@ -130,7 +131,7 @@ impl ResponseBuilder {
             Content::File(file) => (file.length, file.first_chunk, Some(file.rest)),
         };
         let mut head = format!("HTTP/1.1 {} {}\r\n", self.status.code, self.status.phrase);
-        let mut add = |name: &str, value: &str| head += &format!("{name}: {value}\r\n");
+        let mut add = |name: &str, value: &str| head.extend([name, ": ", value, "\r\n"]);
         add("Date", &fmt_http_date(SystemTime::now()));
         add("Server", env!("CARGO_PKG_NAME"));
         for (name, value) in &self.fields {

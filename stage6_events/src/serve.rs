@@ -9,6 +9,7 @@ use crate::{Options, log};
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token};
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::low_level::emulate_default_handler;
@@ -174,7 +175,12 @@ impl<'a> EventLoop<'a> {
             };
             if let Err(error) = added {
                 log::line(&format!("cannot accept a client: {error}"));
-                if !self.close_longest_idle() {
+                let is_short = matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::MFILE | Errno::NFILE)
+                );
+                // The next client needs a descriptor, and its file another.
+                if !(is_short && self.close_longest_idle() && self.close_longest_idle()) {
                     self.retry_at = Some(Instant::now() + RETRY_DELAY);
                     return;
                 }

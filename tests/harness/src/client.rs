@@ -102,11 +102,32 @@ impl Client {
     /// Connects a client that accepts only little at a time, so that the systems on both sides buffer
     /// only a few kilobytes of what it doesn't read.
     pub fn connect_small(address: SocketAddr, server: Arc<ServerState>) -> CheckResult<Client> {
+        // The smallest segment that every host accepts (RFC 9293, 3.7.1).
+        let options = |socket: &Socket| {
+            socket.set_tcp_mss(536)?;
+            socket.set_recv_buffer_size(4096)
+        };
+        Client::connect_with(options, address, server)
+    }
+
+    /// Connects a client whose system buffers about that many bytes of what it doesn't read.
+    pub fn connect_with_buffer(
+        size: usize,
+        address: SocketAddr,
+        server: Arc<ServerState>,
+    ) -> CheckResult<Client> {
+        Client::connect_with(|socket| socket.set_recv_buffer_size(size), address, server)
+    }
+
+    /// Connects a socket with these options.
+    fn connect_with(
+        set: impl Fn(&Socket) -> io::Result<()>,
+        address: SocketAddr,
+        server: Arc<ServerState>,
+    ) -> CheckResult<Client> {
         let connect = |limit| {
             let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-            socket.set_recv_buffer_size(4096)?;
-            // The smallest segment that every host accepts (RFC 9293, 3.7.1).
-            socket.set_tcp_mss(536)?;
+            set(&socket)?;
             socket.connect_timeout(&address.into(), limit)?;
             Ok(TcpStream::from(socket))
         };

@@ -402,6 +402,11 @@ impl Server {
         Client::connect_small(self.address, Arc::clone(&self.state))
     }
 
+    /// Connects a client whose system buffers about that many bytes of what it doesn't read.
+    pub fn connect_with_buffer(&self, size: usize) -> CheckResult<Client> {
+        Client::connect_with_buffer(size, self.address, Arc::clone(&self.state))
+    }
+
     /// Connects a client at once.
     pub fn connect_immediately(&self) -> CheckResult<Client> {
         self.connect_within(RESPONSE_TIMEOUT)

@@ -89,7 +89,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         tasks.extend(servers.iter().map(|server| Task::Suite(run, server)));
     }
     if options.all {
-        tasks.extend(["faults", "exercises", "gateway"].map(Task::Tests));
+        tasks.extend(["faults", "exercises", "changed_stages"].map(Task::Tests));
     }
     let path = path().map_err(|error| format!("Cannot create the target folder: {error}"))?;
     if options.restart {

@@ -2,12 +2,14 @@
 //! shape. With `LAB_CI=1` the tests that take minutes run too.
 
 mod applications;
+mod changed_stages;
 mod cleanup;
 mod descriptors;
+mod differential;
 mod exercises;
 mod faults;
 mod field;
-mod gateway;
+mod hostile_load;
 mod ladder;
 mod packages;
 mod races;
