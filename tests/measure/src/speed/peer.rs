@@ -128,8 +128,9 @@ pub fn configure_lighttpd(command: &mut Command, setting: Setting, lines: &str) 
     let port = setting.port;
     let config = setting.folder.join("config");
     let (root, folder) = (setting.root.display(), setting.folder.display());
-    // By default, it would lower this limit.
+    // By default, it would lower this limit, and use a third of the descriptors for connections.
     let descriptors = getrlimit(Resource::Nofile).current.unwrap_or(65_536);
+    let connections = IDLE[IDLE.len() - 1];
     let text = format!(
         "server.bind = \"127.0.0.1\"
         server.port = {port}
@@ -138,6 +139,7 @@ pub fn configure_lighttpd(command: &mut Command, setting: Setting, lines: &str) 
         accesslog.filename = \"{folder}/access\"
         server.max-keep-alive-requests = 1000000
         server.max-fds = {descriptors}
+        server.max-connections = {connections}
         {lines}\n"
     );
     command.args(["-D", "-f"]).arg(&config);
