@@ -121,6 +121,7 @@ impl Connection {
             state: State::Idle,
             input: Vec::new(),
             line: 0,
+            // What it has sent may have arrived before it was accepted.
             is_readable: true,
             is_writable: false,
             is_read_closed: false,

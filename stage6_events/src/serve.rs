@@ -33,8 +33,9 @@ const SIGNALS: Token = Token(1);
 /// Accepts and serves clients until the program is told to end.
 pub fn serve(listener: std::net::TcpListener, options: &Options) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
-    let limit = raise_descriptor_limit() / usize::from(options.loops);
-    let loops = (0..options.loops).map(|_| EventLoop::new(listener.try_clone()?, options, limit));
+    let max_clients = raise_descriptor_limit() / usize::from(options.loops);
+    let loops =
+        (0..options.loops).map(|_| EventLoop::new(listener.try_clone()?, options, max_clients));
     let mut loops = loops.collect::<io::Result<Vec<_>>>()?;
     // Each loop has a clone, so that nobody listens any more once all loops have closed theirs.
     drop(listener);
@@ -63,7 +64,7 @@ fn raise_descriptor_limit() -> usize {
 struct Client {
     connection: Connection,
     /// Its entry in the queue of deadlines.
-    checked_at: Instant,
+    next_check: Instant,
     /// Whether it is in the queue of those that get a turn.
     is_queued: bool,
 }
@@ -79,8 +80,8 @@ struct EventLoop<'a> {
     /// When to try to accept again after there was nothing left to accept a client with.
     retry_at: Option<Instant>,
     clients: HashMap<Token, Client>,
-    /// The most clients.
-    limit: usize,
+    /// How many clients there may be.
+    max_clients: usize,
     next_token: usize,
     /// Who gets a turn. The system reports once that a socket is ready; if a turn ends before there
     /// is nothing left to do, the connection comes here again.
@@ -88,7 +89,7 @@ struct EventLoop<'a> {
     /// When to look at which connection: once for each, and never later than its deadline.
     deadlines: BTreeSet<(Instant, Token)>,
     /// When everything must have ended.
-    end: Option<Instant>,
+    stop_by: Option<Instant>,
     context: Context<'a>,
 }
 
@@ -96,7 +97,7 @@ impl<'a> EventLoop<'a> {
     fn new(
         listener: std::net::TcpListener,
         options: &'a Options,
-        limit: usize,
+        max_clients: usize,
     ) -> io::Result<Self> {
         let poll = Poll::new()?;
         let (registry, readable) = (poll.registry(), Interest::READABLE);
@@ -111,11 +112,11 @@ impl<'a> EventLoop<'a> {
             may_accept: false,
             retry_at: None,
             clients: HashMap::new(),
-            limit,
+            max_clients,
             next_token: SIGNALS.0 + 1,
             turns: VecDeque::new(),
             deadlines: BTreeSet::new(),
-            end: None,
+            stop_by: None,
             context: Context::new(options),
         })
     }
@@ -150,7 +151,7 @@ impl<'a> EventLoop<'a> {
             return Some(Duration::ZERO);
         }
         let deadline = self.deadlines.first().map(|(time, _)| *time);
-        let next = [deadline, self.retry_at, self.end]
+        let next = [deadline, self.retry_at, self.stop_by]
             .into_iter()
             .flatten()
             .min();
@@ -161,7 +162,7 @@ impl<'a> EventLoop<'a> {
     fn accept(&mut self) {
         (self.may_accept, self.retry_at) = (false, None);
         for _ in 0..BATCH {
-            if self.clients.len() >= self.limit && !self.close_longest_idle() {
+            if self.clients.len() >= self.max_clients && !self.close_longest_idle() {
                 self.retry_at = Some(Instant::now() + RETRY_DELAY);
                 return;
             }
@@ -193,11 +194,11 @@ impl<'a> EventLoop<'a> {
         let token = Token(self.next_token);
         self.next_token += 1;
         connection.register(self.poll.registry(), token)?;
-        let checked_at = connection.deadline;
-        self.deadlines.insert((checked_at, token));
+        let next_check = connection.deadline;
+        self.deadlines.insert((next_check, token));
         let client = Client {
             connection,
-            checked_at,
+            next_check,
             is_queued: false,
         };
         self.clients.insert(token, client);
@@ -215,7 +216,7 @@ impl<'a> EventLoop<'a> {
 
     fn remove(&mut self, token: Token) {
         if let Some(client) = self.clients.remove(&token) {
-            self.deadlines.remove(&(client.checked_at, token));
+            self.deadlines.remove(&(client.next_check, token));
         }
     }
 
@@ -267,14 +268,14 @@ impl<'a> EventLoop<'a> {
                 self.clients.remove(&token);
                 continue;
             }
-            client.checked_at = connection.deadline;
-            self.deadlines.insert((client.checked_at, token));
+            client.next_check = connection.deadline;
+            self.deadlines.insert((client.next_check, token));
             if !client.is_queued {
                 client.is_queued = true;
                 self.turns.push_back(token);
             }
         }
-        if self.end.is_some_and(|end| end <= now) {
+        if self.stop_by.is_some_and(|time| time <= now) {
             for client in self.clients.values_mut() {
                 client.connection.cut(&self.context);
             }
@@ -289,7 +290,7 @@ impl<'a> EventLoop<'a> {
                 let _ = emulate_default_handler(signal);
             }
         }
-        self.end = Some(Instant::now() + self.context.timeout);
+        self.stop_by = Some(Instant::now() + self.context.timeout);
         self.context.is_stopping = true;
         (self.may_accept, self.retry_at) = (false, None);
         let idle = self.clients.iter();
