@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How many bytes may wait to be written.
 const MAX_QUEUE: usize = 1024 * 1024;
 
+/// How long the first line waits for others, since waking the thread costs more than writing a line.
+const BATCH_DELAY: Duration = Duration::from_millis(10);
+
 /// How long the end of the program waits for the last lines.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -39,9 +42,11 @@ pub fn push(text: &str) {
         queue.dropped += 1;
         return;
     }
+    if queue.text.is_empty() {
+        CHANGED.notify_all();
+    }
     queue.text.extend_from_slice(text.as_bytes());
     queue.text.push(b'\n');
-    CHANGED.notify_all();
 }
 
 /// Waits a moment until all lines have been written.
@@ -61,6 +66,9 @@ fn write_lines() {
             queue = CHANGED.wait(queue).unwrap_or_else(PoisonError::into_inner);
             continue;
         }
+        drop(queue);
+        thread::sleep(BATCH_DELAY);
+        queue = lock();
         let mut text = mem::take(&mut queue.text);
         let dropped = mem::take(&mut queue.dropped);
         drop(queue);
