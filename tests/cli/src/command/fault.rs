@@ -18,17 +18,6 @@ use suite::run::{self, Job, Verdict};
 /// The hidden command that runs the faulty server.
 pub const SERVER: &str = "faulty-server";
 
-/// What the faults of lesson 5 are: the faulty server doesn't imitate that stage.
-const LESSON_5: &str = "\
-The faults of lesson 5 are small changes to stage 5 itself: tests/suite/gateway/faults.toml lists them, each
-with the checks that detect it. To try one:
-
-  1. In that file of stage5_gateway/src, replace what is after `find` with what is after `replace`.
-  2. See it fail: cargo lab grade 5 --original --only CHECK
-  3. Undo it: git restore stage5_gateway
-
-The article's own fault, a \"not found\" with status 200: cargo lab fault missing-file-is-ok";
-
 /// How much of an expectation or a response a lesson shows, in characters.
 const LINE_LENGTH: usize = 100;
 
@@ -43,7 +32,7 @@ pub struct Options {
     check: Option<String>,
 
     /// Show each fault of the article behind that lesson, 1 to 4, with a check that detects it; for
-    /// lesson 5, show how to try one.
+    /// later lessons, show how to try one.
     #[arg(long, value_name = "N", value_parser = super::stage_number(), conflicts_with = "fault")]
     lesson: Option<u8>,
 
@@ -63,6 +52,26 @@ pub struct Options {
 /// There are too many faults to list them all in an error.
 fn parse_fault(name: &str) -> Result<Fault, String> {
     Fault::from_str(name, false).map_err(|_| "All faults: cargo lab fault".to_string())
+}
+
+/// The faulty server doesn't imitate the stages after the fork. Their faults are changes of their own
+/// sources.
+fn explain_changes(lesson: u8) {
+    let stage = workspace::stage(lesson).name;
+    let (folder, article) = match lesson {
+        5 => (
+            "gateway",
+            "\n\nThe article's own fault, a \"not found\" with status 200: cargo lab fault missing-file-is-ok",
+        ),
+        _ => ("events", ""),
+    };
+    anstream::println!(
+        "The faults of lesson {lesson} are small changes to its stage: tests/suite/{folder}/faults.toml lists them, \
+         each\nwith the checks that detect it. To try one:\n\n  \
+         1. In that file of {stage}/src, replace what is after `find` with what is after `replace`.\n  \
+         2. See it fail: cargo lab grade {lesson} --original --only CHECK\n  \
+         3. Undo it: git restore {stage}{article}"
+    );
 }
 
 /// The faults of a lesson's article, each with a check that detects it.
@@ -117,7 +126,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         (Some(fault), ..) if options.serve => serve(fault, &options.options)?,
         (Some(fault), Some(id), _) => show(fault, id, seed)?,
         (Some(fault), None, _) => describe(fault),
-        (None, _, Some(lesson)) if lesson > faulty::LAST_STAGE => anstream::println!("{LESSON_5}"),
+        (None, _, Some(lesson)) if lesson > faulty::LAST_STAGE => explain_changes(lesson),
         (None, _, Some(lesson)) => show_lesson(lesson, seed)?,
         (None, _, None) => list(),
     }

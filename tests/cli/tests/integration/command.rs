@@ -415,7 +415,7 @@ fn error_names_what_is_wrong() {
         (2, "start 7", "2..=6"),
         (2, "run 0", "1..=6"),
         (2, "watch 4e", "exercise `4e`"),
-        (2, "fault --lesson 6", "1..=5"),
+        (2, "fault --lesson 7", "1..=6"),
         (2, "start keepalive", &no_keepalive),
         (2, "exercise 1", exercises),
         (2, "exercise --list", "EXERCISE"),
@@ -465,8 +465,10 @@ fn fault_is_listed_described_and_shown() {
     // Success means that the check detects the fault.
     let shown = here(&["fault", "follows-dot-dot", "no-path-traversal"]).success();
     shown.stdout(contains("✗ no-path-traversal").and(contains("from outside the document root")));
-    let lesson = here(&["fault", "--lesson", "5"]).success();
-    lesson.stdout(contains("tests/suite/gateway/faults.toml"));
+    for (lesson, table) in [("5", "gateway/faults.toml"), ("6", "events/faults.toml")] {
+        let lesson = here(&["fault", "--lesson", lesson]).success();
+        lesson.stdout(contains(table));
+    }
     let unknown = here(&["fault", "follows-dot-dot", "no-such-check"]).code(3);
     unknown.stderr(contains("`no-such-check`").and(contains("cargo lab fault follows-dot-dot")));
     let unknown = here(&["fault", "no-such-fault"]).code(2);
