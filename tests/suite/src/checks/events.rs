@@ -84,7 +84,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "thousand-clients",
-        must: "serve a thousand clients that are connected at the same time, the newest first",
+        must: "serve 1,000 clients that are connected at the same time, the newest first",
         why: "C10k: a connection must cost little more than its descriptor.",
         hint: "Accept until the system says that nobody is waiting.",
         about: &[FailureKind::TooSlow, FailureKind::NotListening],
