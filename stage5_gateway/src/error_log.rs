@@ -71,12 +71,7 @@ impl ErrorLog {
             return;
         }
         self.logged += text.len();
-        // Quotes do no harm, and tracebacks have many.
-        let escaped = text.iter().map(|byte| match byte {
-            b'"' | b'\'' => char::from(*byte).to_string(),
-            _ => byte.escape_ascii().to_string(),
-        });
-        self.last_line = escaped.collect();
+        self.last_line = text.escape_ascii().to_string();
         log::line(&format!("{}: {}", self.name, self.last_line));
     }
 
