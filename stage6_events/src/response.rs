@@ -41,6 +41,9 @@ impl Status {
     }
 }
 
+/// How much of a file waits for a client, in bytes, after its beginning. Many may leave theirs unread.
+const MAX_UNSENT: u64 = 32 * 1024;
+
 /// What a client gets.
 pub struct Response {
     pub status: Status,
@@ -189,7 +192,8 @@ impl Response {
             self.chunk = self.chunk.split_off(written);
         }
         if let Some(file) = &mut self.file {
-            self.chunk = read_chunk(&mut file.take(self.left.unwrap_or(u64::MAX)))?;
+            let left = self.left.unwrap_or(u64::MAX);
+            self.chunk = read_chunk(&mut file.take(left.min(MAX_UNSENT)))?;
         }
         if let (Some(_), Some(left)) = (&self.file, &mut self.left) {
             if self.chunk.is_empty() && *left > 0 {
