@@ -556,7 +556,7 @@ fn unread_responses_are_small(ctx: &TestContext) -> CheckResult {
 fn idle_connections_are_small(ctx: &TestContext) -> CheckResult {
     const CLIENTS: usize = 1000;
     let server = ctx.start()?;
-    // What the server allocates once, such as room for events, is no cost of these connections.
+    // What the server allocates once, such as memory for events, is no cost of these connections.
     let _warm = connect_served(ctx, &server, 200)?;
     let before = process::proportional_memory(server.pid())?;
     let mut clients = connect_served(ctx, &server, CLIENTS)?;
