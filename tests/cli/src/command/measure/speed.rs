@@ -242,13 +242,13 @@ fn affordable(idle: &[usize]) -> Result<Vec<usize>, String> {
     let most = idle.last().copied().unwrap_or_default();
     let limit = raise_descriptor_limit((most + OWN_DESCRIPTORS) as u64)?;
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let room = limit.saturating_sub(OWN_DESCRIPTORS);
-    if room < most {
+    let possible = limit.saturating_sub(OWN_DESCRIPTORS);
+    if possible < most {
         note(&format!(
-            "{room} idle connections instead of {most}: the limit on descriptors is {limit} (ulimit -Hn)"
+            "{possible} idle connections instead of {most}: the limit on descriptors is {limit} (ulimit -Hn)"
         ));
     }
-    let mut idle: Vec<usize> = idle.iter().map(|count| *count.min(&room)).collect();
+    let mut idle: Vec<usize> = idle.iter().map(|count| *count.min(&possible)).collect();
     idle.dedup();
     Ok(idle)
 }
