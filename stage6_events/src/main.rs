@@ -38,7 +38,7 @@ fn main() -> ExitCode {
     code
 }
 
-/// Opens everything that a server needs, then serves until the program is told to end.
+/// Opens everything that a server needs, then serves until a signal ends the program.
 fn run(mut options: Options) -> anyhow::Result<()> {
     let shown_root = options.root.path.display().to_string();
     options.root = files::open_root(&options.root.path)?;

@@ -30,7 +30,7 @@ const BATCH: usize = 256;
 const LISTENER: Token = Token(0);
 const SIGNALS: Token = Token(1);
 
-/// Accepts and serves clients until the program is told to end.
+/// Accepts and serves clients until a signal ends the program.
 pub fn serve(listener: std::net::TcpListener, options: &Options) -> anyhow::Result<()> {
     listener.set_nonblocking(true)?;
     let max_clients = raise_descriptor_limit() / usize::from(options.loops);
@@ -121,7 +121,7 @@ impl<'a> EventLoop<'a> {
         })
     }
 
-    /// Runs until the program is told to end and the last connection has ended.
+    /// Runs until a signal has come and the last connection has ended.
     fn run(&mut self) {
         let mut events = Events::with_capacity(BATCH);
         while self.listener.is_some() || !self.clients.is_empty() {
