@@ -242,6 +242,12 @@ pub fn proportional_memory(pid: i32) -> CheckResult<u64> {
     memory(&format!("/proc/{pid}/smaps_rollup"), "Pss:")
 }
 
+/// The memory of a process in bytes, without what is mapped from files (Anonymous in
+/// proc_pid_smaps(5)). It doesn't change when another process of the same program ends.
+pub fn anonymous_memory(pid: i32) -> CheckResult<u64> {
+    memory(&format!("/proc/{pid}/smaps_rollup"), "Anonymous:")
+}
+
 /// The value of a line such as `VmHWM:  1624 kB`, in bytes; 0 if the process is gone.
 fn memory(path: &str, label: &str) -> CheckResult<u64> {
     let text = read(path)?.unwrap_or_default();

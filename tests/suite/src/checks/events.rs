@@ -357,7 +357,7 @@ fn turns_are_bounded(ctx: &TestContext) -> CheckResult {
     download.send(&large);
     let page = &ctx.site.page;
     let wanted = get(&page.target());
-    for _ in 0..20 {
+    for _ in 0..100 {
         ensure_receives(&mut download, 1024 * 1024)?;
         small.send(&wanted);
         // Both clients are in this thread: if it has to wait for a processor, the download waits too.
@@ -531,7 +531,7 @@ fn soft_limit_is_raised(ctx: &TestContext) -> CheckResult {
 /// Fails if each of these clients costs the server more than that much memory. `before` is what it
 /// used without them.
 fn ensure_cost(server: &Server, before: u64, count: usize, most: u64) -> CheckResult {
-    let now = process::proportional_memory(server.pid())?;
+    let now = process::anonymous_memory(server.pid())?;
     let each = now.saturating_sub(before) / count as u64;
     let received = format!("{each} bytes for each of {count}");
     ensure(
@@ -546,7 +546,7 @@ fn unread_responses_are_small(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     let large = large_file(ctx, 64 * MEBIBYTE)?;
     let _warm = connect_stalled(&server, &large, 10)?;
-    let before = process::proportional_memory(server.pid())?;
+    let before = process::anonymous_memory(server.pid())?;
     let mut clients = connect_stalled(&server, &large, CLIENTS)?;
     ensure_cost(&server, before, CLIENTS, 64 * 1024)?;
     ensure_receives(&mut clients[0], 100_000)?;
@@ -558,7 +558,7 @@ fn idle_connections_are_small(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     // What the server allocates once, such as memory for events, is no cost of these connections.
     let _warm = connect_served(ctx, &server, 200)?;
-    let before = process::proportional_memory(server.pid())?;
+    let before = process::anonymous_memory(server.pid())?;
     let mut clients = connect_served(ctx, &server, CLIENTS)?;
     ensure_cost(&server, before, CLIENTS, 2 * 1024)?;
     ensure_served(ctx, &mut clients[0])
@@ -569,7 +569,7 @@ fn flood_is_not_read(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     let file = ctx.site.add(&ctx.site.name(), &ctx.site.bytes(64 * 1024))?;
     let mut client = connect_kept(ctx, &server)?;
-    let before = process::proportional_memory(server.pid())?;
+    let before = process::anonymous_memory(server.pid())?;
     let flood = get(&file.target()).repeat(1000);
     let (mut sent, mut progress) = (0, Instant::now());
     while progress.elapsed() < watch_time(Duration::from_millis(500)) && sent < MOST {

@@ -398,7 +398,7 @@ fn killed_workers_lose_nothing_that_was_answered() {
     let server = stage.child.id().cast_signed();
     let supervisors = children(&[server]);
     let descriptors = process::descriptors(server).unwrap();
-    let memory = process::proportional_memory(server).unwrap();
+    let memory = process::anonymous_memory(server).unwrap();
     let end = Instant::now() + killing_time();
     let (answered, kills): (Vec<Vec<String>>, usize) = thread::scope(|scope| {
         let stage = &stage;
@@ -440,7 +440,7 @@ fn ensure_nothing_leaks(server: i32, descriptors: usize, memory: u64) {
     }
     let now = process::descriptors(server).unwrap();
     println!("{descriptors} descriptors before, {now} after");
-    let now = process::proportional_memory(server).unwrap();
+    let now = process::anonymous_memory(server).unwrap();
     println!("{memory} bytes of memory before, {now} after");
     assert!(now < memory + MEMORY_GROWTH, "memory leaks: {now} bytes");
 }
