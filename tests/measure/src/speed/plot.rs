@@ -1,5 +1,5 @@
 //! The pictures of a run: requests per second over clients, and memory over idle connections. A
-//! line for each server, with its name at the end.
+//! line for each server, with its name at the right.
 
 use crate::plot::{
     AMBER, BLUE, GREEN, GREY, LABEL, OLIVE, PINK, SiteColor, TEXT, label, mesh, picture, widest,
@@ -13,7 +13,7 @@ use plotters::prelude::{
     BindKeyPoints, Color, EmptyElement, IntoLogRange, LineSeries, PathElement,
 };
 
-/// From the end of a line to its name, and from one name to the next, in pixels.
+/// From the last mark of the x axis to the names, and from one name to the next, in pixels.
 const NAME_DISTANCE: i32 = 60;
 const NAME_HEIGHT: i32 = LABEL as i32 + 8;
 
@@ -130,16 +130,17 @@ impl Chart<'_> {
             }
             ends.sort_by(|(one, ..), (other, ..)| other.1.total_cmp(&one.1));
             // Each name is as near to its end as the others allow.
-            let (_, pixels) = chart.plotting_area().get_pixel_range();
+            let (x_pixels, pixels) = chart.plotting_area().get_pixel_range();
             let mut name_y = pixels.start - NAME_HEIGHT;
             let mut lowest = pixels.end - NAME_HEIGHT * ends.len() as i32;
             for (end, color, name) in ends {
-                let (_, end_y) = chart.backend_coord(&end);
+                let (end_x, end_y) = chart.backend_coord(&end);
+                let name_x = x_pixels.end - end_x + NAME_DISTANCE;
                 lowest += NAME_HEIGHT;
                 name_y = end_y.max(name_y + NAME_HEIGHT).min(lowest);
-                let leader = [(0, 0), (NAME_DISTANCE - 20, name_y - end_y)];
-                let leader = PathElement::new(leader, color.rgb().stroke_width(2));
-                let name = label(name, color, (NAME_DISTANCE - 10, name_y - end_y));
+                let leader = [(0, 0), (name_x - 20, name_y - end_y)];
+                let leader = PathElement::new(leader, color.rgb().stroke_width(1));
+                let name = label(name, color, (name_x - 10, name_y - end_y));
                 chart.draw_series([EmptyElement::at(end) + leader + name])?;
             }
             Ok(())

@@ -229,11 +229,14 @@ fn send_garbage(stage: &Stage, _: &[Vec<u8>], rng: &mut Rng) -> io::Result<()> {
     let mut client = connect(stage)?;
     let mut bytes = vec![0; rng.usize(1..2_000)];
     rng.fill(&mut bytes);
+    // Nothing but empty lines would get no response.
+    bytes[0] |= 0x80;
     bytes.extend(b"\r\n\r\n");
     client.write_all(&bytes)?;
     client.shutdown(Shutdown::Write)?;
     let mut response = String::new();
     client.read_to_string(&mut response)?;
-    assert!(response.starts_with("HTTP/1.1 4"), "{response}");
+    let sent = bytes.escape_ascii();
+    assert!(response.starts_with("HTTP/1.1 4"), "{response:?} to {sent}");
     Ok(())
 }
