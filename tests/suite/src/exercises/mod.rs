@@ -4,6 +4,7 @@
 //! its own checks pass, and those of the stage that it doesn't excuse. `tests/suite/exercises/`
 //! has a solution of each, as a diff against its stage.
 
+mod compression;
 mod folder_listing;
 mod keep_alive;
 mod not_modified;
@@ -49,6 +50,7 @@ pub fn all() -> impl Iterator<Item = &'static Exercise> {
         &not_modified::EXERCISE,
         &ranges::EXERCISE,
         &keep_alive::EXERCISE,
+        &compression::EXERCISE,
     ]
     .into_iter()
 }
