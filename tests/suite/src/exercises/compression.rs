@@ -1,6 +1,6 @@
 //! Text that is sent in the format gzip.
 
-use super::{Exercise, defaults};
+use super::{Exercise, defaults, set_modified};
 use crate::check::Check;
 use flate2::Compression;
 use flate2::read::{GzEncoder, MultiGzDecoder};
@@ -9,7 +9,6 @@ use harness::context::TestContext;
 use harness::error::CheckResult;
 use harness::response::Response;
 use harness::site::File;
-use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
@@ -60,8 +59,8 @@ const CHECKS: &[Check] = &[
     Check {
         id: "gzip-when-accepted",
         must: "send text to clients that accept gzip in that format, with its length and media type",
-        why: "RFC 9110, 8.4: the coding is a wrapper; inside is still a page, a script or a picture.",
-        hint: "Compress before you know the length, and take the media type of the file's own name.",
+        why: "RFC 9110, 8.4: text gets several times shorter, and the client decodes it to the same bytes.",
+        hint: "First compress, then count. The media type goes by the name that was asked for.",
         needs: &[],
         weight: 3,
         run: gzip_when_accepted,
@@ -95,7 +94,7 @@ const CHECKS: &[Check] = &[
     Check {
         id: "precompressed-file",
         must: "send `NAME.gz` as it is in place of `NAME`, also if it is long",
-        why: "Compressing once is enough, and gives a server time for the best compression.",
+        why: "A file that was compressed in advance costs the server no time, whatever its length.",
         hint: "Open the file that was asked for first. gzip(1) gives both files the same time.",
         weight: 2,
         run: precompressed_file,
@@ -113,7 +112,7 @@ const CHECKS: &[Check] = &[
     Check {
         id: "only-when-shorter",
         must: "send text as it is if gzip doesn't make it shorter",
-        why: "Each gzip file has 18 bytes around its data. Then even the client's work is for nothing.",
+        why: "A gzip file has 18 bytes around its data, so a short text gets longer.",
         hint: "Compare the lengths.",
         run: only_when_shorter,
         ..DEFAULTS
@@ -121,7 +120,7 @@ const CHECKS: &[Check] = &[
     Check {
         id: "long-files-are-not-compressed",
         must: "compress a file of 64 KiB, but send a longer one as it is",
-        why: "The only thread compresses. In the meantime it serves nobody.",
+        why: "While the only thread compresses, it serves nobody.",
         hint: "Compress only what the server has in memory anyway.",
         run: long_files_are_not_compressed,
         ..DEFAULTS
@@ -166,13 +165,6 @@ fn add_compressed(ctx: &TestContext, file: &File, length: usize) -> io::Result<F
     let other = ctx.site.bytes(length);
     GzEncoder::new(other.as_slice(), Compression::default()).read_to_end(&mut content)?;
     ctx.site.add(&format!("{}.gz", file.name), &content)
-}
-
-/// Sets when a file was last changed.
-fn set_modified(ctx: &TestContext, file: &File, time: SystemTime) -> io::Result<()> {
-    let path = ctx.site.path(&file.name);
-    let file = fs::File::options().write(true).open(path)?;
-    file.set_modified(time)
 }
 
 /// A random time in the past.

@@ -16,8 +16,13 @@ mod thread_pool;
 use crate::check::{self, Check};
 use crate::checks;
 use harness::client::{post, request};
+use harness::context::TestContext;
 use harness::error::CheckResult;
 use harness::server::Server;
+use harness::site::File;
+use std::fs;
+use std::io;
+use std::time::SystemTime;
 
 /// An optional extension of a stage.
 pub struct Exercise {
@@ -108,6 +113,13 @@ fn ensure_other_methods_ignore(server: &Server, target: &str, field: &str) -> Ch
     let form = String::from_utf8_lossy(&post("/MyForm.html", b"a=b")).into_owned();
     let form = form.replacen("Content-Type", &format!("{field}Content-Type"), 1);
     server.exchange(form.as_bytes())?.ensure_status(200)
+}
+
+/// Sets when a file was last changed.
+fn set_modified(ctx: &TestContext, file: &File, time: SystemTime) -> io::Result<()> {
+    let path = ctx.site.path(&file.name);
+    let file = fs::File::options().write(true).open(path)?;
+    file.set_modified(time)
 }
 
 #[cfg(test)]

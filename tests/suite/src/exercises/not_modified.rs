@@ -1,6 +1,6 @@
 //! A file that the client already has is not sent again.
 
-use super::{Exercise, defaults, ensure_other_methods_ignore};
+use super::{Exercise, defaults, ensure_other_methods_ignore, set_modified};
 use crate::check::Check;
 use harness::client::request;
 use harness::context::TestContext;
@@ -8,8 +8,6 @@ use harness::error::CheckResult;
 use harness::response::Response;
 use harness::site::File;
 use httpdate::{fmt_http_date, parse_http_date};
-use std::fs;
-use std::io;
 use std::time::{Duration, SystemTime};
 
 pub const EXERCISE: Exercise = Exercise {
@@ -98,13 +96,6 @@ const CHECKS: &[Check] = &[
 fn random_time(ctx: &TestContext) -> SystemTime {
     let seconds = 1_000_000_000 + ctx.site.below(500_000_000) as u64;
     SystemTime::UNIX_EPOCH + Duration::from_millis(seconds * 1000 + 700)
-}
-
-/// Sets when a file was last changed.
-fn set_modified(ctx: &TestContext, file: &File, time: SystemTime) -> io::Result<()> {
-    let path = ctx.site.path(&file.name);
-    let file = fs::File::options().write(true).open(path)?;
-    file.set_modified(time)
 }
 
 /// The field line that sends a time back.
