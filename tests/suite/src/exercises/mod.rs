@@ -10,6 +10,7 @@ mod not_modified;
 mod prefork;
 mod query_parameters;
 mod ranges;
+mod server_sent_events;
 mod thread_pool;
 
 use crate::check::{self, Check};
@@ -49,6 +50,7 @@ pub fn all() -> impl Iterator<Item = &'static Exercise> {
         &not_modified::EXERCISE,
         &ranges::EXERCISE,
         &keep_alive::EXERCISE,
+        &server_sent_events::EXERCISE,
     ]
     .into_iter()
 }
