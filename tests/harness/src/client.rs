@@ -272,6 +272,29 @@ impl Client {
         self.read_until(most, limit, |_| Next::Wait)
     }
 
+    /// Reads up to the end of what is looked for, within `limit`. What has arrived after it is left for the
+    /// next call.
+    pub fn read_through(&mut self, end: &[u8], limit: Duration) -> CheckResult<Vec<u8>> {
+        let mut length = None;
+        let (mut bytes, state) = self.read_until(usize::MAX, limit, |bytes| {
+            length = memmem::find(bytes, end).map(|start| start + end.len());
+            match length {
+                Some(_) => Next::Stop,
+                None => Next::Wait,
+            }
+        })?;
+        if let Some(length) = length {
+            self.rest = bytes.split_off(length);
+            return Ok(bytes);
+        }
+        let kind = match state {
+            ConnectionState::Open => FailureKind::TooSlow,
+            _ => FailureKind::Behavior,
+        };
+        let expected = format!("bytes up to \"{}\" within {limit:?}", end.escape_ascii());
+        Err(self.failure(kind, expected, &format!("{state}, after"), &bytes))
+    }
+
     /// Like [`Client::read_up_to`], but `next` decides what to do after some bytes have arrived.
     fn read_until(
         &mut self,

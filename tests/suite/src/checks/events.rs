@@ -288,7 +288,7 @@ fn ensure_receives(client: &mut Client, count: usize) -> CheckResult {
 }
 
 /// Starts the server with `--loops` and this number.
-fn start_with_loops(ctx: &TestContext, count: &str) -> CheckResult<Server> {
+pub fn start_with_loops(ctx: &TestContext, count: &str) -> CheckResult<Server> {
     ctx.start_with(Start {
         arguments: ["--loops", count].map(OsString::from).to_vec(),
         ..Start::default()
@@ -595,7 +595,7 @@ fn flood_is_not_read(ctx: &TestContext) -> CheckResult {
 }
 
 /// Waits until the server has exited. Fails unless it does so in time.
-fn ensure_exits(server: &Server, limit: Duration) -> CheckResult<ExitStatus> {
+pub fn ensure_exits(server: &Server, limit: Duration) -> CheckResult<ExitStatus> {
     let status = server.wait_for_exit(limit)?;
     let late = || CheckError::failed(format!("an exit within {limit:?}"), "it is still running");
     status.ok_or_else(late)

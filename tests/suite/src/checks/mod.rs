@@ -3,7 +3,7 @@
 mod cgi;
 mod command_line;
 mod error_responses;
-mod events;
+pub mod events;
 mod fastcgi;
 mod forms;
 mod gateway;
@@ -106,7 +106,7 @@ fn ensure_explanation(response: &Response) -> CheckResult {
 }
 
 /// Parses what a server sent in response to a request.
-fn parse_response(request: &[u8], raw: &[u8]) -> CheckResult<Response> {
+pub fn parse_response(request: &[u8], raw: &[u8]) -> CheckResult<Response> {
     Response::parse(request, raw).ok_or_else(|| {
         let received = format!("\n{}", readable(raw));
         CheckError::after(request, "a response", received.trim_end())
@@ -114,7 +114,7 @@ fn parse_response(request: &[u8], raw: &[u8]) -> CheckResult<Response> {
 }
 
 /// Waits until a count is as wanted, for at most `limit`. Returns the last count.
-fn wait_for_count(
+pub fn wait_for_count(
     limit: Duration,
     count: impl Fn() -> CheckResult<usize>,
     is_wanted: impl Fn(usize) -> bool,

@@ -273,7 +273,7 @@ fn request_large_file(ctx: &TestContext, server: &Server) -> CheckResult<(Client
 }
 
 /// Whether the server has ended the connection.
-fn is_cut_off(client: &Client) -> CheckResult<bool> {
+pub fn is_cut_off(client: &Client) -> CheckResult<bool> {
     let socket = client.server_socket()?;
     Ok(socket.is_none_or(|socket| socket.is_shut_down()))
 }

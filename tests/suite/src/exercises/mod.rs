@@ -11,6 +11,7 @@ mod not_modified;
 mod prefork;
 mod query_parameters;
 mod ranges;
+mod server_sent_events;
 mod thread_pool;
 
 use crate::check::{self, Check};
@@ -56,6 +57,7 @@ pub fn all() -> impl Iterator<Item = &'static Exercise> {
         &ranges::EXERCISE,
         &keep_alive::EXERCISE,
         &compression::EXERCISE,
+        &server_sent_events::EXERCISE,
     ]
     .into_iter()
 }
