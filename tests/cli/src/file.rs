@@ -1,9 +1,10 @@
-//! Files that other programs read: written as a whole or not at all.
+//! Files that other programs read, written as a whole or not at all, and copies of folders.
 
-use std::fs::Permissions;
+use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use walkdir::WalkDir;
 
 /// Writes a file atomically: nobody ever reads half of it.
 pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String> {
@@ -30,6 +31,22 @@ pub fn ensure_writable(path: &Path) -> Result<(), String> {
     tempfile::tempfile_in(folder)
         .map(drop)
         .map_err(|error| format!("Cannot write to {}: {error}", folder.display()))
+}
+
+/// Copies a folder with everything in it, except hidden files.
+pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
+    let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
+    let entries = WalkDir::new(from).into_iter();
+    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
+        let entry = entry?;
+        let copy = to.join(entry.path().strip_prefix(from).unwrap_or(entry.path()));
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(copy)?;
+        } else {
+            fs::copy(entry.path(), copy)?;
+        }
+    }
+    Ok(())
 }
 
 /// The folder of a file.

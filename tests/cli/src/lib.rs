@@ -4,6 +4,7 @@
 //! - [`grading`] runs checks on a program; [`report`] is the result.
 //! - [`mod@format`] writes a report for people and for other programs.
 //! - [`submission`] builds what a student handed in; [`class`] grades a folder of submissions.
+//! - [`language`] builds a server in another language than Rust.
 //! - [`stage_diff`] compares two stages or steps; [`diff_page`] shows that as a web page, with what
 //!   [`site`] reads from `html/`. [`step_merge`] carries a change of a stage over to the steps.
 //! - The other modules are what several of these need.
@@ -15,6 +16,7 @@ pub mod file;
 pub mod fingerprint;
 pub mod format;
 pub mod grading;
+pub mod language;
 pub mod program;
 pub mod progress;
 pub mod report;

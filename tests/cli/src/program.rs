@@ -1,5 +1,6 @@
 //! Programs to grade, named on the command line or built, and commands that build or grade them.
 
+use crate::language;
 use harness::cleanup::{self, ProcessGroup};
 use harness::context::wait_until;
 use harness::program::{CapturedOutput, Program, on_path};
@@ -48,6 +49,10 @@ fn absolute(argument: &OsString) -> OsString {
 
 /// Builds a package of the workspace. The program is a copy, which the next build doesn't change.
 pub fn build(package: &str) -> Result<Program, String> {
+    let folder = workspace::root().join(package);
+    if language::is_used_in(&folder) {
+        return language::program(&folder);
+    }
     let binary = workspace::build_package(package, false)?;
     Program::copy_of(&binary).map_err(|error| format!("Cannot copy {}: {error}", binary.display()))
 }

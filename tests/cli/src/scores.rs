@@ -27,7 +27,10 @@ impl Score {
 }
 
 fn source_fingerprint(package: &str) -> Option<u64> {
-    fingerprint::of(&[workspace::root().join(package).join("src")]).ok()
+    let folder = workspace::root().join(package);
+    let sources = folder.join("src");
+    let has_sources = sources.is_dir();
+    fingerprint::of(&[if has_sources { sources } else { folder }]).ok()
 }
 
 fn path() -> PathBuf {

@@ -1,5 +1,6 @@
 //! The difference between two stages, or steps between them, file by file.
 
+use crate::language;
 use harness::workspace::{self, STAGES, Stage, stage};
 use similar::{ChangeTag, TextDiff};
 use std::collections::BTreeSet;
@@ -193,6 +194,13 @@ fn read_own(stage: &Stage) -> Result<(String, Sources), String> {
         let number = stage.number;
         return Err(format!(
             "There is no {name}/ yet. Create it: cargo lab start {number}"
+        ));
+    }
+    if language::is_used_in(&folder) {
+        return Err(format!(
+            "{name}/ isn't in Rust. Compare it with a reference: diff -r {name} \
+             tests/references/LANGUAGE/stage{}",
+            stage.number
         ));
     }
     Ok((name, patch::read(&folder)?))

@@ -59,7 +59,7 @@ pub struct Program {
     /// Where it keeps temporary files: it may be killed before it can remove them. `None` for the
     /// system's folder.
     pub temporary_folder: Option<PathBuf>,
-    /// Keeps the folder of a copy until its last user is gone.
+    /// Keeps a temporary folder until its last user is gone.
     _folder: Option<Arc<ScratchDir>>,
 }
 
@@ -119,10 +119,15 @@ impl Program {
         let copy = folder.path().join(name);
         cleanup::without_starting_processes(|| fs::copy(binary, &copy))?;
         fs::set_permissions(&copy, Permissions::from_mode(0o755))?;
-        Ok(Program {
+        Ok(Program::new(copy).keeping(folder))
+    }
+
+    /// The same program, which keeps a temporary folder until its last user is gone.
+    pub fn keeping(self, folder: ScratchDir) -> Program {
+        Program {
             _folder: Some(Arc::new(folder)),
-            ..Program::new(copy)
-        })
+            ..self
+        }
     }
 
     /// The command that starts it, without the options of the contract. Its output is piped.

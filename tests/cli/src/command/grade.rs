@@ -5,6 +5,7 @@ use crate::class;
 use crate::file;
 use crate::format::{self, Format};
 use crate::grading::Grading;
+use crate::language;
 use crate::program;
 use crate::report::{Report, Status};
 use crate::scores;
@@ -195,7 +196,8 @@ fn print_or_write(report: &Report, is_own: bool, options: &Options) -> Result<()
 fn print(report: &Report, is_own: bool) {
     anstream::println!("{}", format::headline(report, is_own));
     format::print(report);
-    if is_own && report.status == Status::Passed {
+    let is_in_rust = !language::is_used_in(&workspace::root().join(&report.program));
+    if is_own && is_in_rust && report.status == Status::Passed {
         let command = paint(CYAN, format!("cargo lab diff {} --mine", report.stage));
         anstream::println!("Compare it with the lab's own stage: {command}");
     }

@@ -63,6 +63,9 @@ enum Command {
         /// The stage to write, 2 to 6, or an exercise.
         #[arg(value_name = "STAGE|EXERCISE", value_parser = |text: &str| selection(text, 2))]
         selection: Selection,
+        /// Begin with the reference in this language, such as python, instead of Rust.
+        #[arg(long, value_name = "NAME")]
+        language: Option<String>,
     },
     /// List the exercises, or show the task of one and check your solution.
     Exercise(exercise::Options),
@@ -147,7 +150,10 @@ pub fn run(options: Options) -> ExitCode {
         }) => run::run(selection, original, &options),
         Some(Command::Grade(options)) => grade::run(&options),
         Some(Command::Diff(options)) => diff::run(&options),
-        Some(Command::Start { selection }) => start::run(selection),
+        Some(Command::Start {
+            selection,
+            language,
+        }) => start::run(selection, language.as_deref()),
         Some(Command::Exercise(options)) => exercise::run(&options),
         Some(Command::Watch { target, original }) => watch::run(target, original),
         Some(Command::Fault(options)) => fault::run(&options),

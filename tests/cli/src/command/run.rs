@@ -1,10 +1,12 @@
 //! `cargo lab run`: builds a stage, or an exercise, and runs it.
 
 use super::Selection;
+use crate::language;
 use harness::style::{BOLD, DIM, paint};
 use harness::workspace::{self, stage};
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
@@ -40,7 +42,14 @@ pub fn run(selection: Selection, original: bool, options: &[OsString]) -> Result
         Selection::Exercise(exercise) => super::exercise::own_package(exercise)?,
     };
     anstream::eprintln!("{}", paint(DIM, format!("building {package} ...")));
-    let binary = workspace::build_package(&package, false)?;
+    let folder = workspace::root().join(&package);
+    let binary = if language::is_used_in(&folder) {
+        let copy = workspace::root().join("target/running").join(&package);
+        let _ = fs::remove_dir_all(&copy);
+        language::build_copy(&folder, &copy)?
+    } else {
+        workspace::build_package(&package, false)?
+    };
     // The default document root, `html`, is in the root folder of the workspace.
     let root = workspace::root();
     env::set_current_dir(root)
@@ -82,7 +91,6 @@ fn print_samples(options: &[OsString]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn samples_are_those_of_the_readme() {

@@ -2,6 +2,8 @@
 //! exercise in it.
 
 use super::Selection;
+use crate::file;
+use crate::language;
 use harness::style::{BOLD, CYAN, GREEN, paint};
 use harness::workspace::{self, Stage, stage};
 use std::fs;
@@ -35,40 +37,100 @@ const GATEWAY_FILES: [(&str, &str); 7] = [
 ];
 
 /// Creates `my_stageN`, or the package of an exercise. It overwrites nothing.
-pub fn run(selection: Selection) -> Result<ExitCode, String> {
-    match selection {
-        Selection::Stage(number) => start_stage(number)?,
-        Selection::Exercise(exercise) => start_exercise(exercise)?,
+pub fn run(selection: Selection, language: Option<&str>) -> Result<ExitCode, String> {
+    match (selection, language) {
+        (Selection::Stage(number), None) => start_stage(number)?,
+        (Selection::Stage(number), Some(language)) => start_in_language(number, language)?,
+        (Selection::Exercise(exercise), None) => start_exercise(exercise)?,
+        (Selection::Exercise(_), Some(_)) => {
+            let error = "Exercises begin with a stage in Rust. Leave --language out, or solve it in a \
+                         server of yours: cargo lab exercise NAME --server PROGRAM";
+            return Err(error.to_string());
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
+/// The manifest of a package in another language.
+const LAUNCHER: &str = r#"# Cargo wants a manifest and a program in each folder of this kind. The lab needs only `server`.
+[package]
+name = "NAME"
+version.workspace = true
+edition.workspace = true
+rust-version.workspace = true
+license.workspace = true
+publish.workspace = true
+
+[[bin]]
+name = "NAME"
+path = "../tests/references/launcher.rs"
+
+[lints]
+workspace = true
+"#;
+
 fn start_stage(number: u8) -> Result<(), String> {
     let to = stage(number);
     let from = stage(to.base.ok_or("Stage 1 builds on no other.")?);
-    let name = workspace::own_name(number);
-    create(&name, from, to)?;
-    anstream::println!(
-        "{} is a copy of {}. Turn it into stage {number}: {}.\n\n\
-         It already listens on port {}.\n\
-         1. Run the checks: {}. The failing ones are your to-do list.\n   \
-            To grade after each save: {}\n\
-         2. Try it with the hints first. Lesson {number} in LESSONS.md and {}\n   \
-            show the solution.",
-        paint(GREEN.bold(), format!("{name}/")),
-        from.name,
-        paint(BOLD, to.idea),
-        to.port,
-        paint(CYAN, format!("cargo lab grade {number}")),
-        paint(CYAN, format!("cargo lab watch {number}")),
-        paint(CYAN, format!("cargo lab diff {} {number}", from.number)),
-    );
+    create(&workspace::own_name(number), from, to)?;
+    let solution = format!("cargo lab diff {} {number}", from.number);
+    print_stage(to, from.name, &solution);
     match number {
         4 => print_steps(),
         5 => print_modules(),
         _ => {}
     }
     Ok(())
+}
+
+/// Creates `my_stageN` from the reference of the stage below in another language.
+fn start_in_language(number: u8, language: &str) -> Result<(), String> {
+    let to = stage(number);
+    let from = stage(to.base.ok_or("Stage 1 builds on no other.")?);
+    let reference = language::reference(language, from)?;
+    let name = workspace::own_name(number);
+    create_with(&name, |scratch| {
+        file::copy_folder(&workspace::root().join(&reference), scratch)?;
+        for entry in fs::read_dir(scratch)? {
+            let path = entry?.path();
+            // A program that was built here isn't text.
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
+            let old = [format!(":{}", from.port), format!("stage{}_", from.number)];
+            let new = [format!(":{}", to.port), format!("stage{}_", to.number)];
+            fs::write(
+                &path,
+                text.replace(&old[0], &new[0]).replace(&old[1], &new[1]),
+            )?;
+        }
+        fs::write(scratch.join("Cargo.toml"), LAUNCHER.replace("NAME", &name))
+    })?;
+    let solution = match language::reference(language, to) {
+        Ok(solution) => format!("diff -r {name} {solution}"),
+        Err(_) => format!("cargo lab diff {} {number}", from.number),
+    };
+    print_stage(to, &reference, &solution);
+    Ok(())
+}
+
+/// Says what to do with a new `my_stageN`.
+fn print_stage(to: &Stage, from: &str, solution: &str) {
+    let number = to.number;
+    anstream::println!(
+        "{} is a copy of {from}. Turn it into stage {number}: {}.\n\n\
+         It already listens on port {}.\n\
+         1. Run the checks: {}. The failing ones are your to-do list.\n   \
+            To grade after each save: {}\n\
+         2. Try it with the hints first. Lesson {number} in LESSONS.md and {}\n   \
+            show the solution.",
+        paint(GREEN.bold(), format!("{}/", workspace::own_name(number))),
+        paint(BOLD, to.idea),
+        to.port,
+        paint(CYAN, format!("cargo lab grade {number}")),
+        paint(CYAN, format!("cargo lab watch {number}")),
+        paint(CYAN, solution),
+    );
 }
 
 /// Stage 4 is too much for one sitting.
@@ -110,16 +172,7 @@ fn start_exercise(exercise: &Exercise) -> Result<(), String> {
 
 /// Creates a package with the sources of one stage, and with the manifest and the port of another.
 fn create(name: &str, from: &Stage, to: &Stage) -> Result<(), String> {
-    let folder = workspace::root().join(name);
-    if folder.exists() {
-        return Err(format!(
-            "{name}/ already exists. Continue with it, or move it away: mv {name} ../"
-        ));
-    }
-    // It gets its name last, so that half a copy is never taken for a package.
-    let scratch = workspace::root().join(format!(".lab-start-{name}"));
-    let _ = fs::remove_dir_all(&scratch);
-    let create = || -> io::Result<()> {
+    create_with(name, |scratch| {
         fs::create_dir_all(scratch.join("src"))?;
         for entry in fs::read_dir(workspace::folder(from, false).join("src"))? {
             let entry = entry?;
@@ -134,10 +187,23 @@ fn create(name: &str, from: &Stage, to: &Stage) -> Result<(), String> {
         fs::write(&options, fs::read_to_string(&options)?.replace(&old, &new))?;
         let manifest = fs::read_to_string(workspace::folder(to, false).join("Cargo.toml"))?;
         let manifest = manifest.replacen(to.name, name, 1);
-        fs::write(scratch.join("Cargo.toml"), manifest)?;
-        fs::rename(&scratch, &folder)
-    };
-    create().map_err(|error| format!("Cannot create {name}/: {error}"))
+        fs::write(scratch.join("Cargo.toml"), manifest)
+    })
+}
+
+/// Creates a folder in the workspace. `fill` writes what is in it.
+fn create_with(name: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<(), String> {
+    let folder = workspace::root().join(name);
+    if folder.exists() {
+        return Err(format!(
+            "{name}/ already exists. Continue with it, or move it away: mv {name} ../"
+        ));
+    }
+    // It gets its name last, so that half a copy is never taken for a package.
+    let scratch = workspace::root().join(format!(".lab-start-{name}"));
+    let _ = fs::remove_dir_all(&scratch);
+    let created = fill(&scratch).and_then(|()| fs::rename(&scratch, &folder));
+    created.map_err(|error| format!("Cannot create {name}/: {error}"))
 }
 
 /// Adds the table of media types to a copy of stage 3: nobody learns from typing it.

@@ -86,13 +86,13 @@ fn student_grades_compares_and_watches() {
 }
 
 /// `cargo lab watch` while it runs. It ends with this value.
-struct Watch {
+pub struct Watch {
     child: Child,
     lines: Receiver<String>,
 }
 
 impl Watch {
-    fn start(root: &Path, target: &str) -> Watch {
+    pub fn start(root: &Path, target: &str) -> Watch {
         let mut watch = lab_in(root);
         let watch = watch.args(["watch", target]).stdout(Stdio::piped());
         let mut child = watch.stderr(Stdio::null()).spawn().unwrap();
@@ -107,7 +107,7 @@ impl Watch {
     }
 
     /// Reads up to the line with that text, and returns everything before it.
-    fn wait_for(&self, text: &str) -> String {
+    pub fn wait_for(&self, text: &str) -> String {
         let mut before = String::new();
         loop {
             let line = self.lines.recv_timeout(Duration::from_secs(120));

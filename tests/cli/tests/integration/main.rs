@@ -8,6 +8,7 @@ mod documents;
 mod hostile_servers;
 mod measure;
 mod packages;
+mod references;
 mod report_formats;
 mod steps;
 mod uploads;
