@@ -3,7 +3,7 @@
 use crate::progress;
 use crate::report::{Report, Status};
 use harness::program::Program;
-use harness::{cleanup, process};
+use harness::{cleanup, process, quota};
 use indicatif::ProgressBar;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -75,7 +75,10 @@ impl Grading {
         for (index, timed) in verdicts.iter().enumerate() {
             self.record(index, timed);
         }
-        lock(&self.report).message.clear();
+        lock(&self.report).message = match quota::exceeded() {
+            Some(reason) => format!("The server was stopped for good: {reason}."),
+            None => String::new(),
+        };
         snapshot(&self.report, self.started)
     }
 
@@ -99,8 +102,13 @@ impl Grading {
     }
 
     fn record(&self, index: usize, timed: &TimedVerdict) {
+        let mut timed = timed.clone();
+        // A check breaks when what it needs is killed, too.
+        if let (Verdict::Broken(_), Some(reason)) = (&timed.verdict, quota::exceeded()) {
+            timed.verdict = Verdict::NotReached(format!("the server was stopped: {reason}"));
+        }
         let check = &mut lock(&self.report).checks[index];
-        check.record(self.checks[index], timed, self.details, self.stage);
+        check.record(self.checks[index], &timed, self.details, self.stage);
     }
 }
 

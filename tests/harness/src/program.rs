@@ -7,6 +7,7 @@ use crate::account::Account;
 use crate::cleanup::{self, ProcessGroup, ScratchDir};
 use crate::error::{CheckError, CheckResult, FailureKind};
 use crate::process;
+use crate::quota;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use std::env;
@@ -150,6 +151,7 @@ impl Program {
     /// Starts it with these options in its own process group. A program that the system can't
     /// execute is a failure of the program.
     pub fn start(&self, options: &[OsString]) -> CheckResult<(Child, ProcessGroup)> {
+        quota::ensure_not_exceeded()?;
         let mut command = self.command();
         command.args(options);
         let (reader, writer) = io::pipe()?;

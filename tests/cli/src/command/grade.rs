@@ -15,6 +15,7 @@ use clap::builder::TypedValueParser;
 use harness::account::Account;
 use harness::cleanup;
 use harness::program::Program;
+use harness::quota;
 use harness::style::{CYAN, DIM, paint};
 use harness::workspace::{self, stage};
 use std::ffi::OsString;
@@ -134,7 +135,12 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let grading = Grading::of_stage(options.stage, name.clone(), seed, options.details);
     write_on_interrupt(&grading, options);
     let report = match program(options, &name) {
-        Ok(program) => grading.run_with_bar(program),
+        Ok(program) => {
+            if external.is_some() {
+                quota::watch();
+            }
+            grading.run_with_bar(program)
+        }
         Err((status, message)) => grading.abort(status, message),
     };
     cleanup::on_interrupt(None);
