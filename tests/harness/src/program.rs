@@ -40,6 +40,9 @@ const ENVIRONMENT: [&str; 9] = [
 /// How many bytes of each output stream are kept.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
 
+/// The same, for people.
+pub const OUTPUT_LIMIT_TEXT: &str = "4 MiB";
+
 /// Finds a program in `PATH`, as a shell would.
 pub fn on_path(name: impl AsRef<Path>) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
@@ -207,6 +210,8 @@ pub struct CapturedOutput(Arc<Mutex<Captured>>);
 #[derive(Debug, Default)]
 struct Captured {
     bytes: Vec<u8>,
+    /// Whether there was more than the limit.
+    is_cut: bool,
     is_open: bool,
 }
 
@@ -220,9 +225,10 @@ impl CapturedOutput {
         thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(length @ 1..) = stream.read(&mut chunk) {
-                let bytes = &mut captured.lock().bytes;
-                let left = OUTPUT_LIMIT.saturating_sub(bytes.len());
-                bytes.extend_from_slice(&chunk[..length.min(left)]);
+                let mut captured = captured.lock();
+                let left = OUTPUT_LIMIT.saturating_sub(captured.bytes.len());
+                captured.bytes.extend_from_slice(&chunk[..length.min(left)]);
+                captured.is_cut |= length > left;
             }
             captured.lock().is_open = false;
         });
@@ -231,6 +237,11 @@ impl CapturedOutput {
     /// What has been captured so far.
     pub fn snapshot(&self) -> Vec<u8> {
         self.lock().bytes.clone()
+    }
+
+    /// Whether the program has written more than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.lock().is_cut
     }
 
     /// Everything that a program has written, once it has exited. Another process may still hold
