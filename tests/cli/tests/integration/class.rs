@@ -4,6 +4,7 @@ use crate::{copy, lab, public_folder, read_report, run, write_files, write_scrip
 use harness::process::{self, Signal};
 use harness::workspace::{self, stage};
 use lab::report::{Report, Status};
+use std::env;
 use std::fs::{self, Permissions};
 use std::ops::RangeInclusive;
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -12,6 +13,7 @@ use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use yaml_rust2::{Yaml, YamlLoader};
 
 /// A folder with submissions in `class`, and what grading them has written.
 struct Class(TempDir);
@@ -393,4 +395,110 @@ fn shards_and_one_run_have_equal_results() {
     let csv = |output: &str| fs::read_to_string(class.path(output).join("summary.csv")).unwrap();
     assert_eq!(csv("merged"), csv("all"));
     assert_eq!(csv("all").lines().count(), 7);
+}
+
+/// The examples of docs/class/, with `cargo` replaced and as the current user.
+struct Example {
+    class: Class,
+    text: String,
+}
+
+impl Example {
+    fn new(name: &str) -> Example {
+        let class = Class(tempfile::tempdir().unwrap());
+        for name in ["a", "b", "c", "d", "e"] {
+            fs::create_dir_all(class.path("submissions").join(name)).unwrap();
+        }
+        let bin = class.path("bin");
+        fs::create_dir(&bin).unwrap();
+        let lab = env!("CARGO_BIN_EXE_lab");
+        let cargo = format!("#!/bin/sh\n[ \"$1\" != lab ] && exit 0\nshift\nexec {lab} \"$@\"\n");
+        write_script(&bin.join("cargo"), &cargo);
+        let sudo = "#!/bin/sh\n[ \"$1\" = --preserve-env ] && shift\nexec \"$@\"\n";
+        write_script(&bin.join("sudo"), sudo);
+        write_script(&bin.join("useradd"), "#!/bin/sh\n");
+        let path = workspace::root().join("docs/class").join(name);
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains("--submissions submissions"), "{text}");
+        let text = text.replace("--user student1 --user student2 ", "");
+        Example { class, text }
+    }
+
+    /// Runs commands as a runner with these variables.
+    fn run(&self, commands: &str, variables: &[(&str, &str)]) {
+        let path = format!(
+            "{}:{}",
+            self.class.path("bin").display(),
+            env::var("PATH").unwrap()
+        );
+        let mut bash = Command::new("bash");
+        bash.args(["-e", "-c", commands])
+            .current_dir(self.class.0.path())
+            .env("PATH", path)
+            .envs(variables.iter().copied());
+        run(&mut bash);
+    }
+
+    fn yaml(&self) -> Yaml {
+        YamlLoader::load_from_str(&self.text).unwrap().remove(0)
+    }
+
+    /// Everybody is graded, each in one part.
+    fn ensure_joined(&self) {
+        let csv = fs::read_to_string(self.class.path("results/summary.csv")).unwrap();
+        assert_eq!(csv.lines().count(), 6, "{csv}");
+    }
+}
+
+#[test]
+fn github_example_grades_in_parts() {
+    let example = Example::new("github.yml");
+    let yaml = example.yaml();
+    let commands = |job: &str, name: &str| {
+        let steps = yaml["jobs"][job]["steps"].as_vec().unwrap().iter();
+        let mut steps = steps.filter(|step| step["name"].as_str() == Some(name));
+        steps.next().unwrap()["run"].as_str().unwrap().to_string()
+    };
+    let shards = &yaml["jobs"]["grade"]["strategy"]["matrix"]["shard"];
+    for shard in shards.as_vec().unwrap() {
+        let shard = shard.as_i64().unwrap().to_string();
+        example.run(&commands("grade", "Grade"), &[("SHARD", &shard)]);
+    }
+    example.run(&commands("join", "Join the results"), &[]);
+    example.ensure_joined();
+}
+
+#[test]
+fn gitlab_example_grades_in_parts() {
+    let example = Example::new("gitlab.yml");
+    let yaml = example.yaml();
+    let commands = |job: &str| {
+        let lines = yaml[job]["script"].as_vec().unwrap().iter();
+        let lines = lines.map(|line| line.as_str().unwrap());
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let total = yaml["grade"]["parallel"].as_i64().unwrap();
+    for index in 1..=total {
+        let (index, total) = (index.to_string(), total.to_string());
+        let variables = [("CI_NODE_INDEX", &*index), ("CI_NODE_TOTAL", &*total)];
+        example.run(&commands("grade"), &variables);
+    }
+    example.run(&commands("join"), &[]);
+    example.ensure_joined();
+}
+
+#[test]
+fn slurm_example_grades_in_parts() {
+    let example = Example::new("slurm.sh");
+    assert!(example.text.contains("#SBATCH --array=1-8\n"));
+    for index in 1..=8 {
+        let index = index.to_string();
+        let variables = [
+            ("SLURM_ARRAY_TASK_ID", &*index),
+            ("SLURM_ARRAY_TASK_COUNT", "8"),
+        ];
+        example.run(&example.text, &variables);
+    }
+    example.run(&format!("set -- join\n{}", example.text), &[]);
+    example.ensure_joined();
 }
