@@ -2,12 +2,13 @@
 
 use crate::progress;
 use crate::report::{Report, Status};
+use harness::error::FailureKind;
 use harness::program::Program;
-use harness::{cleanup, process};
+use harness::{cleanup, process, quota};
 use indicatif::ProgressBar;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use suite::check::Check;
+use suite::check::{ANNOUNCEMENT, Check};
 use suite::checks;
 use suite::explain::Details;
 use suite::run::{self, Run, TimedVerdict, Verdict};
@@ -75,8 +76,35 @@ impl Grading {
         for (index, timed) in verdicts.iter().enumerate() {
             self.record(index, timed);
         }
-        lock(&self.report).message.clear();
+        lock(&self.report).message = self.summary(&verdicts);
         snapshot(&self.report, self.started)
+    }
+
+    /// What there is to say about the whole run: why nothing else could pass.
+    fn summary(&self, verdicts: &[TimedVerdict]) -> String {
+        if let Some(reason) = quota::exceeded() {
+            return format!("The server was stopped for good: {reason}.");
+        }
+        let announcement = self
+            .checks
+            .iter()
+            .position(|check| check.id == ANNOUNCEMENT);
+        let verdict = announcement.and_then(|index| verdicts.get(index));
+        let Some(Verdict::Failed(failure)) = verdict.map(|timed| &timed.verdict) else {
+            return String::new();
+        };
+        let problem = match failure.evidence.kind {
+            FailureKind::NotStarted => "The server doesn't start",
+            FailureKind::NotAnnounced => "The server doesn't announce its address",
+            FailureKind::WrongAddress => "The server listens on another address",
+            FailureKind::NotListening => "The server doesn't accept connections",
+            _ => return String::new(),
+        };
+        let received = failure.evidence.received.lines().next();
+        match (self.details, received) {
+            (Details::Full, Some(received)) => format!("{problem}: {received}."),
+            _ => format!("{problem}."),
+        }
     }
 
     /// Ends the grading before any check could run. A broken grading is the harness's fault, any
@@ -99,8 +127,13 @@ impl Grading {
     }
 
     fn record(&self, index: usize, timed: &TimedVerdict) {
+        let mut timed = timed.clone();
+        // A check breaks when what it needs is killed, too.
+        if let (Verdict::Broken(_), Some(reason)) = (&timed.verdict, quota::exceeded()) {
+            timed.verdict = Verdict::NotReached(format!("the server was stopped: {reason}"));
+        }
         let check = &mut lock(&self.report).checks[index];
-        check.record(self.checks[index], timed, self.details, self.stage);
+        check.record(self.checks[index], &timed, self.details, self.stage);
     }
 }
 

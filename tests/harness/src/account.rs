@@ -1,7 +1,8 @@
 //! The user that a program under test runs as.
 
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
@@ -10,6 +11,11 @@ use std::process::Command;
 pub struct Account {
     pub uid: u32,
     pub gid: u32,
+}
+
+/// Whether this process runs as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
 }
 
 impl Account {
@@ -22,7 +28,7 @@ impl Account {
     /// Looks up a user by name. Only root may run programs as another user, and root itself is
     /// refused. The error is a message for the person who gave `--user`.
     pub fn named(name: &str) -> Result<Account, String> {
-        if !rustix::process::geteuid().is_root() {
+        if !is_root() {
             return Err(format!(
                 "Only root can run servers as another user. Leave out `--user {name}`."
             ));
@@ -34,6 +40,12 @@ impl Account {
             ));
         }
         Ok(Account { uid, gid })
+    }
+
+    /// Lets this user read a folder that root owns, and nobody else.
+    pub fn share(&self, folder: &Path) -> io::Result<()> {
+        chown(folder, Some(0), Some(self.gid))?;
+        fs::set_permissions(folder, Permissions::from_mode(0o750))
     }
 
     /// Makes this user the owner of a file or folder.

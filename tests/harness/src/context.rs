@@ -1,7 +1,7 @@
 //! What a check gets, and how long it waits.
 
 use crate::error::{CheckError, CheckResult};
-use crate::program::{CapturedOutput, Program};
+use crate::program::{CapturedOutput, OUTPUT_LIMIT_TEXT, Program};
 use crate::server::{Server, Start};
 use crate::site::Site;
 use crate::text::SHOWN_BYTES;
@@ -65,15 +65,26 @@ impl TestContext {
         Server::start(program, &self.site, start, log)
     }
 
-    /// The last lines that the last server wrote to standard error.
+    /// The last lines that the last server wrote to standard error. If more came than is kept, the
+    /// last line says so.
     pub fn log_tail(&self) -> Vec<u8> {
         let logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
-        let log = logs.last().map(CapturedOutput::snapshot);
-        let log = log.unwrap_or_default();
-        let lines: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
-        let tail = lines[lines.len().saturating_sub(LOG_LINES)..].concat();
-        tail[tail.len().saturating_sub(SHOWN_BYTES)..].to_vec()
+        logs.last().map(tail).unwrap_or_default()
     }
+}
+
+fn tail(output: &CapturedOutput) -> Vec<u8> {
+    let log = output.snapshot();
+    let lines: Vec<&[u8]> = log.split_inclusive(|byte| *byte == b'\n').collect();
+    let mut tail = lines[lines.len().saturating_sub(LOG_LINES)..].concat();
+    let note = if output.is_cut() {
+        format!("\n[the log is cut here: the server wrote more than {OUTPUT_LIMIT_TEXT}]\n")
+    } else {
+        String::new()
+    };
+    tail.drain(..tail.len().saturating_sub(SHOWN_BYTES - note.len()));
+    tail.extend_from_slice(note.as_bytes());
+    tail
 }
 
 /// Polls until `look` returns something, for at most `limit`. It is for what no event announces,
@@ -101,4 +112,27 @@ pub fn wait_until(
     mut condition: impl FnMut() -> Result<bool, CheckError>,
 ) -> CheckResult<bool> {
     Ok(wait_for(limit, || Ok(condition()?.then_some(())))?.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    /// What a server with an endless log has written.
+    fn capture(bytes: u64) -> CapturedOutput {
+        let output = CapturedOutput::default();
+        output.capture(Some(io::repeat(b'x').take(bytes)));
+        output.finish();
+        output
+    }
+
+    #[test]
+    fn log_that_was_cut_says_so() {
+        let whole = tail(&capture(SHOWN_BYTES as u64));
+        assert_eq!(whole, [b'x'; SHOWN_BYTES]);
+        let cut = tail(&capture(5 * 1024 * 1024));
+        assert!(cut.ends_with(b"more than 4 MiB]\n"), "{cut:?}");
+        assert!(cut.len() <= SHOWN_BYTES, "{} bytes", cut.len());
+    }
 }

@@ -8,6 +8,7 @@
 //! - [`fastcgi`] is an application behind a server that sees and sends every byte, too.
 //! - [`process`] knows processes, threads and descriptors; [`tcp`] knows sockets.
 //! - [`cleanup`] ends every process and removes every temporary folder, however a run ends.
+//! - [`quota`] bounds what all processes of a grading use together.
 //! - [`starvation`] says whether the machine was too busy for a verdict.
 //! - [`error`] is how a check fails; [`text`] makes bytes readable.
 //! - [`style`] is color on a terminal.
@@ -21,6 +22,7 @@ pub mod error;
 pub mod fastcgi;
 pub mod process;
 pub mod program;
+pub mod quota;
 pub mod response;
 pub mod server;
 pub mod site;

@@ -248,6 +248,21 @@ pub fn anonymous_memory(pid: i32) -> CheckResult<u64> {
     memory(&format!("/proc/{pid}/smaps_rollup"), "Anonymous:")
 }
 
+/// About the same, also where processes of other users are closed to us.
+pub fn private_memory(pid: i32) -> CheckResult<u64> {
+    memory(&format!("/proc/{pid}/status"), "RssAnon:")
+}
+
+/// How many bytes a process, and those of its children that it has waited for, have written to disk
+/// (proc_pid_io(5)).
+pub fn written(pid: i32) -> CheckResult<u64> {
+    let io = read(&format!("/proc/{pid}/io"))?.unwrap_or_default();
+    let line = io
+        .lines()
+        .find_map(|line| line.strip_prefix("write_bytes:"));
+    Ok(line.and_then(|line| line.trim().parse().ok()).unwrap_or(0))
+}
+
 /// The value of a line such as `VmHWM:  1624 kB`, in bytes; 0 if the process is gone.
 fn memory(path: &str, label: &str) -> CheckResult<u64> {
     let text = read(path)?.unwrap_or_default();
@@ -291,13 +306,27 @@ fn set_soft_limit(
     Ok(soft.unwrap_or(u64::MAX))
 }
 
-/// Limits what a program under test may use: 1 GiB for each file that it writes, no core dump,
-/// and, if it runs as a user of its own, 4096 processes and threads. Linux only.
+/// The most memory that one process may allocate. Address space that is only reserved doesn't count
+/// (RLIMIT_DATA in getrlimit(2)): Go, Java and Node reserve a lot of it.
+pub const MEMORY_LIMIT: u64 = 4 * GIB;
+
+/// The largest file that a process may write.
+pub const FILE_LIMIT: u64 = GIB;
+
+/// How many processes and threads a user of its own may have.
+pub const PROCESS_LIMIT: u64 = 4096;
+
+const GIB: u64 = 1024 * 1024 * 1024;
+
+/// Limits what a program under test may use: the memory of each process, the size of each file that
+/// it writes, no core dump, and, if it runs as a user of its own, the number of processes and
+/// threads. Linux only.
 pub fn limit(pid: i32, user: Option<Account>) {
     let limits = [
-        (Resource::Fsize, 1024 * 1024 * 1024),
+        (Resource::Data, MEMORY_LIMIT),
+        (Resource::Fsize, FILE_LIMIT),
         (Resource::Core, 0),
-        (Resource::Nproc, 4096),
+        (Resource::Nproc, PROCESS_LIMIT),
     ];
     for (resource, limit) in limits {
         let rlimit = Rlimit {
@@ -328,6 +357,7 @@ fn set_limit(
         Resource::Nofile => "nofile",
         Resource::Fsize => "fsize",
         Resource::Core => "core",
+        Resource::Data => "data",
         Resource::Nproc => "nproc",
         _ => return Err(ErrorKind::Unsupported.into()),
     };

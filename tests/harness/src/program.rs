@@ -7,6 +7,7 @@ use crate::account::Account;
 use crate::cleanup::{self, ProcessGroup, ScratchDir};
 use crate::error::{CheckError, CheckResult, FailureKind};
 use crate::process;
+use crate::quota;
 use rustix::fs::Mode;
 use rustix::io::Errno;
 use std::env;
@@ -38,6 +39,9 @@ const ENVIRONMENT: [&str; 9] = [
 
 /// How many bytes of each output stream are kept.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The same, for people.
+pub const OUTPUT_LIMIT_TEXT: &str = "4 MiB";
 
 /// Finds a program in `PATH`, as a shell would.
 pub fn on_path(name: impl AsRef<Path>) -> Option<PathBuf> {
@@ -130,6 +134,14 @@ impl Program {
         }
     }
 
+    /// The same program, which keeps that temporary folder until its last user is gone.
+    pub fn keeping(self, folder: ScratchDir) -> Program {
+        Program {
+            _folder: Some(Arc::new(folder)),
+            ..self
+        }
+    }
+
     /// The command that starts it, without the options of the contract. Its output is piped.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
@@ -155,6 +167,7 @@ impl Program {
     /// Starts it with these options in its own process group. A program that the system can't
     /// execute is a failure of the program.
     pub fn start(&self, options: &[OsString]) -> CheckResult<(Child, ProcessGroup)> {
+        quota::ensure_not_exceeded()?;
         let mut command = self.command();
         command.args(options);
         let (reader, writer) = io::pipe()?;
@@ -210,6 +223,8 @@ pub struct CapturedOutput(Arc<Mutex<Captured>>);
 #[derive(Debug, Default)]
 struct Captured {
     bytes: Vec<u8>,
+    /// Whether there was more than the limit.
+    is_cut: bool,
     is_open: bool,
 }
 
@@ -223,9 +238,10 @@ impl CapturedOutput {
         thread::spawn(move || {
             let mut chunk = [0; 8192];
             while let Ok(length @ 1..) = stream.read(&mut chunk) {
-                let bytes = &mut captured.lock().bytes;
-                let left = OUTPUT_LIMIT.saturating_sub(bytes.len());
-                bytes.extend_from_slice(&chunk[..length.min(left)]);
+                let mut captured = captured.lock();
+                let left = OUTPUT_LIMIT.saturating_sub(captured.bytes.len());
+                captured.bytes.extend_from_slice(&chunk[..length.min(left)]);
+                captured.is_cut |= length > left;
             }
             captured.lock().is_open = false;
         });
@@ -234,6 +250,11 @@ impl CapturedOutput {
     /// What has been captured so far.
     pub fn snapshot(&self) -> Vec<u8> {
         self.lock().bytes.clone()
+    }
+
+    /// Whether the program has written more than is kept.
+    pub fn is_cut(&self) -> bool {
+        self.lock().is_cut
     }
 
     /// Everything that a program has written, once it has exited. Another process may still hold

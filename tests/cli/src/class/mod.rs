@@ -4,15 +4,22 @@
 //! grading process harms only its own grade. Results are written as soon as they are known, so an
 //! interrupted run resumes.
 
+mod folder;
+mod student;
 mod summary;
+
+pub use folder::Shard;
 
 use crate::format::{self, Format};
 use crate::grading::Grading;
 use crate::report::{Report, SCHEMA, Status, SubmissionId};
-use crate::{file, fingerprint, program, progress, submission};
+use crate::submission::{self, Builder, Problem};
+use crate::{file, fingerprint, program, progress};
+use folder::{Folder, Submission};
+use harness::account::Account;
 use harness::cleanup::{self, ScratchDir};
 use harness::program::Program;
-use harness::style::{BOLD, paint};
+use harness::style::{BOLD, YELLOW, paint};
 use harness::{process, workspace};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
@@ -23,7 +30,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use suite::explain::Details;
@@ -46,80 +53,58 @@ pub struct Settings {
     pub stage: u8,
     pub seed: u64,
     pub details: Details,
-    /// The users that servers run as. Each user runs one server at a time, since processes of
-    /// the same user can kill each other.
-    pub users: Vec<String>,
+    /// The users that submissions are built and run as. Each user has one submission at a time, since
+    /// processes of the same user can kill each other.
+    pub users: Vec<User>,
     /// How many submissions to grade at a time; `None` for one for each processor.
     pub jobs: Option<u16>,
     pub build_limit: Duration,
+    /// The part of the class to grade; `None` for all of it.
+    pub shard: Option<Shard>,
+    /// The outputs of other runs, whose results are joined; nothing is graded then.
+    pub merge: Vec<PathBuf>,
+}
+
+/// A user that submissions are built and run as.
+pub struct User {
+    pub name: String,
+    pub account: Account,
 }
 
 struct Class {
     settings: Settings,
-    /// The folder of submissions, and the folder for the results of each.
-    folder: PathBuf,
-    results: PathBuf,
-    names: Vec<String>,
+    builder: Builder,
+    submissions: Vec<Submission>,
+    /// What is in the folder but no submission, and why.
+    skipped: Vec<(String, String)>,
+    output: PathBuf,
     /// Changes with everything that decides a verdict, other than the submission.
     grader: String,
     reports: Mutex<BTreeMap<String, Report>>,
     bar: ProgressBar,
 }
 
-/// Grades every folder in `folder`, and writes the results and summaries to `output`. Fails if a
+/// Grades every submission in `folder`, and writes the results and summaries to `output`. Fails if a
 /// grade doesn't count.
 pub fn grade(folder: &Path, output: &Path, settings: Settings) -> Result<(), String> {
-    let results = output.join("results");
-    fs::create_dir_all(&results)
-        .map_err(|error| format!("Cannot create {}: {error}", results.display()))?;
-    let names = submission_names(folder, output)
-        .map_err(|error| format!("Cannot read {}: {error}", folder.display()))?;
-    if names.is_empty() {
-        let shown = folder.display();
-        return Err(format!(
-            "There are no submissions in {shown}. Each submission is a folder in it."
-        ));
-    }
-    let class = Class {
-        grader: grader_fingerprint(&settings)?,
-        settings,
-        folder: folder.to_path_buf(),
-        results,
-        bar: progress::bar(names.len()),
-        names,
-        reports: Mutex::default(),
-    };
-    process::adopt_orphans();
-    class.load_earlier_results();
-    let next = AtomicUsize::new(0);
-    thread::scope(|scope| {
-        for worker in 0..class.workers() {
-            let (class, next) = (&class, &next);
-            scope.spawn(move || {
-                while let Some(name) = class.names.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    class.grade_one(name, class.settings.users.get(worker));
-                }
-            });
+    let class = Arc::new(Class::open(folder, output, settings)?);
+    class.load_results(output);
+    if class.settings.merge.is_empty() {
+        for gap in class.builder.gaps() {
+            anstream::eprintln!("{} {gap}", paint(YELLOW, "note:"));
         }
-    });
+        process::adopt_orphans();
+        let interrupted = Arc::clone(&class);
+        cleanup::on_interrupt(Some(Box::new(move || interrupted.save_unfinished())));
+        class.grade_all();
+        cleanup::on_interrupt(None);
+    } else {
+        for other in &class.settings.merge {
+            class.load_results(other);
+        }
+    }
     class.bar.finish_and_clear();
-    class.finish(output)
-}
-
-/// The folders in a folder, by name, without hidden ones and without the output.
-fn submission_names(folder: &Path, output: &Path) -> io::Result<Vec<String>> {
-    let output = output.canonicalize()?;
-    let mut names = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let is_output = entry.path().canonicalize().is_ok_and(|path| path == output);
-        if entry.file_type()?.is_dir() && !is_output && !name.starts_with('.') {
-            names.push(name);
-        }
-    }
-    names.sort();
-    Ok(names)
+    class.finish()
 }
 
 /// A text that changes with everything that decides a verdict, other than the submission.
@@ -133,6 +118,51 @@ fn grader_fingerprint(settings: &Settings) -> Result<String, String> {
 }
 
 impl Class {
+    fn open(folder: &Path, output: &Path, settings: Settings) -> Result<Class, String> {
+        let results = output.join("results");
+        fs::create_dir_all(&results)
+            .map_err(|error| format!("Cannot create {}: {error}", results.display()))?;
+        let mut found = Folder::read(folder, output)
+            .map_err(|error| format!("Cannot read {}: {error}", folder.display()))?;
+        if let Some(shard) = settings.shard {
+            found.keep(shard);
+        }
+        if found.submissions.is_empty() && settings.shard.is_none() {
+            let shown = folder.display();
+            return Err(format!(
+                "There are no submissions in {shown}. Each submission is a folder in it, or a .zip or \
+                 .tar.gz."
+            ));
+        }
+        let users = settings.users.iter().map(|user| user.account).collect();
+        Ok(Class {
+            grader: grader_fingerprint(&settings)?,
+            builder: Builder::new(settings.stage, settings.build_limit, users),
+            settings,
+            bar: progress::bar(found.submissions.len()),
+            submissions: found.submissions,
+            skipped: found.skipped,
+            output: output.to_path_buf(),
+            reports: Mutex::default(),
+        })
+    }
+
+    /// Grades what has no result yet, several submissions at a time.
+    fn grade_all(&self) {
+        let next = AtomicUsize::new(0);
+        thread::scope(|scope| {
+            for worker in 0..self.workers() {
+                let next = &next;
+                scope.spawn(move || {
+                    let next = || self.submissions.get(next.fetch_add(1, Ordering::Relaxed));
+                    while let Some(submission) = next() {
+                        self.grade_one(submission, self.settings.users.get(worker));
+                    }
+                });
+            }
+        });
+    }
+
     /// How many submissions are graded at a time.
     fn workers(&self) -> usize {
         let processors = thread::available_parallelism().map_or(1, usize::from);
@@ -147,67 +177,79 @@ impl Class {
         self.reports.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn result_path(&self, name: &str) -> PathBuf {
-        self.results.join(format!("{name}.json"))
+    /// A file in the results of an output.
+    fn result_path(output: &Path, name: &str, ending: &str) -> PathBuf {
+        output.join("results").join(format!("{name}.{ending}"))
     }
 
-    /// Loads the results of an earlier run that are still valid.
-    fn load_earlier_results(&self) {
-        for name in &self.names {
-            let text = fs::read(self.result_path(name)).unwrap_or_default();
-            let Ok(report) = serde_json::from_slice::<Report>(&text) else {
+    /// Loads the results in the output of an earlier run that are still valid.
+    fn load_results(&self, output: &Path) {
+        for submission in &self.submissions {
+            let path = Class::result_path(output, &submission.name, "json");
+            let Ok(report) = serde_json::from_slice::<Report>(&fs::read(path).unwrap_or_default())
+            else {
                 continue;
             };
-            let submission = report.submission.as_ref();
+            let id = report.submission.as_ref();
             let is_valid = report.schema == SCHEMA
                 && report.stage == self.settings.stage
                 && report.status != Status::Broken
-                && submission.is_some_and(|id| id.fingerprint == self.fingerprint(name));
+                && id.is_some_and(|id| id.fingerprint == self.fingerprint(submission));
             if is_valid {
-                self.bar.inc(1);
-                self.reports().insert(name.clone(), report);
+                let earlier = self.reports().insert(submission.name.clone(), report);
+                self.bar.inc(u64::from(earlier.is_none()));
             }
         }
     }
 
-    fn fingerprint(&self, name: &str) -> String {
-        match fingerprint::of(&[self.folder.join(name)]) {
+    fn fingerprint(&self, submission: &Submission) -> String {
+        match fingerprint::of(&[&submission.path]) {
             Ok(files) => format!("{files:016x}-{}", self.grader),
             Err(error) => format!("unreadable: {error}"),
         }
     }
 
     /// Grades one submission, unless an earlier run did.
-    fn grade_one(&self, name: &str, user: Option<&String>) {
+    fn grade_one(&self, submission: &Submission, user: Option<&User>) {
+        let name = &submission.name;
         if self.reports().contains_key(name) {
             return;
         }
-        self.bar.set_message(name.to_string());
-        let settings = &self.settings;
-        let submission = SubmissionId {
-            name: name.to_string(),
-            fingerprint: self.fingerprint(name),
-        };
-        let folder = self.folder.join(name);
-        let report = submission::program(settings.stage, &folder, settings.build_limit)
-            .map_err(|message| (Status::Failed, message))
-            .and_then(|program| {
-                let report = self.grade_in_process(&program, user);
-                report.map_err(|message| (Status::Broken, message))
-            });
-        let mut report = report.unwrap_or_else(|(status, message)| {
-            let (stage, seed, details) = (settings.stage, settings.seed, settings.details);
+        self.bar.set_message(name.clone());
+        let mut fingerprint = self.fingerprint(submission);
+        let account = user.map(|user| user.account);
+        let report = submission::program(&self.builder, &submission.path, account)
+            .and_then(|program| self.grade_in_process(&program, user).map_err(Problem::Lab));
+        let mut report = report.unwrap_or_else(|problem| {
+            let (status, message) = match problem {
+                Problem::Submission(message) => (Status::Failed, message),
+                Problem::Lab(message) => (Status::Broken, message),
+                Problem::TimedOut(message) => {
+                    // The next run tries again.
+                    fingerprint.clear();
+                    (Status::Failed, message)
+                }
+            };
+            let Settings {
+                stage,
+                seed,
+                details,
+                ..
+            } = self.settings;
             Grading::of_stage(stage, String::new(), seed, details).abort(status, message)
         });
-        report.program = name.to_string();
-        report.submission = Some(submission);
-        self.save(name, &report);
-        self.reports().insert(name.to_string(), report);
+        report.program.clone_from(name);
+        report.submission = Some(SubmissionId {
+            name: name.clone(),
+            fingerprint,
+        });
+        self.save(&report);
+        self.reports().insert(name.clone(), report);
         self.bar.inc(1);
     }
 
     /// Grades a program in a process of its own, and reads its report.
-    fn grade_in_process(&self, program: &Program, user: Option<&String>) -> Result<Report, String> {
+    fn grade_in_process(&self, program: &Program, user: Option<&User>) -> Result<Report, String> {
         let run_error = |error: io::Error| format!("Cannot run the grading process: {error}");
         // Temporary files of the process are removed with this folder, even if it is killed.
         let scratch = ScratchDir::new().map_err(run_error)?;
@@ -223,7 +265,7 @@ impl Class {
             .arg("--server")
             .arg(&program.path);
         if let Some(user) = user {
-            command.args(["--user", user]);
+            command.args(["--user", &user.name]);
         }
         let (output, _) = program::run_within(&mut command, GRADE_TIMEOUT).map_err(run_error)?;
         // If the process was killed, what it left behind becomes our child.
@@ -236,37 +278,82 @@ impl Class {
     }
 
     /// Writes the result of a submission.
-    fn save(&self, name: &str, report: &Report) {
+    fn save(&self, report: &Report) {
+        let path = |ending| Class::result_path(&self.output, &report.program, ending);
         let text = format::text(report, Format::Json);
-        if let Err(error) = file::write_atomically(&self.result_path(name), text) {
+        let saved = file::write_atomically(&path("json"), text)
+            .and_then(|()| file::write_atomically(&path("html"), student::page(report)));
+        if let Err(error) = saved {
             self.bar.suspend(|| eprintln!("{error}"));
         }
     }
 
-    /// Writes all results again, now that no server runs that could have changed them, and the
-    /// summaries.
-    fn finish(&self, output: &Path) -> Result<(), String> {
-        let reports = self.reports();
-        for (name, report) in reports.iter() {
-            self.save(name, report);
+    /// Writes results again, now that no server runs that could have changed them, and the summaries.
+    fn save_all(&self, reports: &[&Report]) -> Result<(), String> {
+        for report in reports {
+            self.save(report);
         }
+        let summary = summary::Summary {
+            stage: self.settings.stage,
+            reports,
+            submissions: self.submissions.len(),
+            skipped: &self.skipped,
+        };
+        file::write_atomically(&self.output.join("summary.csv"), summary.csv()?)?;
+        file::write_atomically(&self.output.join("summary.html"), summary.html())
+    }
+
+    /// Writes what is known when a signal ends the run.
+    fn save_unfinished(&self) {
+        let reports = self.reports();
+        // The signal has ended the gradings that were running.
+        let counts = |report: &&Report| report.status != Status::Broken;
+        let reports: Vec<&Report> = reports.values().filter(counts).collect();
+        if let Err(error) = self.save_all(&reports) {
+            eprintln!("{error}");
+        }
+        eprintln!(
+            "Interrupted: {} of {} submissions are graded; {}/summary.html shows them. To grade the \
+             others, run the same command again.",
+            reports.len(),
+            self.submissions.len(),
+            self.output.display()
+        );
+    }
+
+    /// Writes and prints the results.
+    fn finish(&self) -> Result<(), String> {
+        let reports = self.reports();
         let reports: Vec<&Report> = reports.values().collect();
-        let (csv, html) = (output.join("summary.csv"), output.join("summary.html"));
-        file::write_atomically(&csv, summary::csv(&reports)?)?;
-        file::write_atomically(&html, summary::html(self.settings.stage, &reports))?;
+        self.save_all(&reports)?;
         for report in &reports {
             let score = format!("{:3} of {}", report.score, report.max_score);
             let score = paint(format::style(report.status), score);
             let message = report.message.lines().next().unwrap_or_default();
             anstream::println!("{score}  {}  {message}", report.program);
         }
-        anstream::println!(
-            "{} {}, {}, {}/",
-            paint(BOLD, "Wrote"),
-            html.display(),
-            csv.display(),
-            self.results.display()
-        );
+        for (name, reason) in &self.skipped {
+            anstream::println!("{}  {name}: {reason}", paint(YELLOW, "skipped   "));
+        }
+        let shown = self.output.display();
+        let wrote = paint(BOLD, "Wrote");
+        anstream::println!("{wrote} {shown}/summary.html, {shown}/summary.csv, {shown}/results/");
+        self.ensure_complete(&reports)
+    }
+
+    /// Fails if a grade is missing or doesn't count.
+    fn ensure_complete(&self, reports: &[&Report]) -> Result<(), String> {
+        let has_report = |name: &str| reports.iter().any(|report| report.program == name);
+        let names = self.submissions.iter().map(|it| it.name.as_str());
+        let missing: Vec<&str> = names.filter(|name| !has_report(name)).collect();
+        if !missing.is_empty() {
+            return Err(format!(
+                "{} of the submissions have no current result: {}. To grade them, run the same \
+                 command without --merge.",
+                missing.len(),
+                missing.join(", ")
+            ));
+        }
         let is_broken = |report: &&&Report| report.status == Status::Broken;
         match reports.iter().filter(is_broken).count() {
             0 => Ok(()),

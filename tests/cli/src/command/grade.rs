@@ -10,16 +10,17 @@ use crate::program;
 use crate::report::{Report, Status};
 use crate::scores;
 use crate::single_checks;
-use crate::submission;
+use crate::submission::{self, Builder, Problem};
 use clap::Args;
 use clap::builder::TypedValueParser;
 use harness::account::Account;
 use harness::cleanup;
 use harness::program::Program;
-use harness::style::{CYAN, DIM, paint};
+use harness::quota;
+use harness::style::{CYAN, DIM, YELLOW, paint};
 use harness::workspace::{self, stage};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 use suite::checks;
@@ -38,11 +39,13 @@ pub struct Options {
     #[arg(long, value_name = "PROGRAM")]
     server: Option<PathBuf>,
 
-    /// Grade a submission: a folder with the sources of a stage, or with an executable `server`.
+    /// Grade a submission: a folder, .zip or .tar.gz with the sources of a stage, or with an executable
+    /// `server`.
     #[arg(long, value_name = "DIR", conflicts_with = "server")]
     submission: Option<PathBuf>,
 
-    /// Grade each folder in DIR as a submission, and write the results to the folder `--output`.
+    /// Grade each folder, .zip and .tar.gz in DIR as a submission, and write the results to the folder
+    /// `--output`.
     #[arg(long, value_name = "DIR", requires = "output", conflicts_with_all = ["server", "submission"])]
     submissions: Option<PathBuf>,
 
@@ -79,7 +82,8 @@ pub struct Options {
     #[arg(long, value_name = "NAME", conflicts_with_all = ["format", "output", "submissions"])]
     only: Option<String>,
 
-    /// Run servers as this user, which protects your files and processes from them. Needs root.
+    /// Build and run submissions as this user, which protects your files and processes from them. Needs
+    /// root.
     ///
     /// Give it several times to grade several submissions at a time, each as a different user.
     #[arg(long, value_name = "NAME")]
@@ -88,6 +92,19 @@ pub struct Options {
     /// How many submissions to grade at a time [default: one for each processor].
     #[arg(long, requires = "submissions", value_parser = clap::value_parser!(u16).range(1..=256))]
     jobs: Option<u16>,
+
+    /// Grade only a part of the class, such as 3/8: every eighth submission, from the third on.
+    #[arg(
+        long,
+        value_name = "N/COUNT",
+        requires = "submissions",
+        conflicts_with = "merge"
+    )]
+    shard: Option<class::Shard>,
+
+    /// Grade nothing, and join the results in this folder, the output of a shard. Give it several times.
+    #[arg(long, value_name = "DIR", requires = "submissions")]
+    merge: Vec<PathBuf>,
 
     /// How long it may take to build one submission.
     #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = clap::value_parser!(u64).range(1..=86_400).map(Duration::from_secs))]
@@ -107,15 +124,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     run::prepare()?;
     let seed = options.seed.map_or_else(run::seed, Ok)?;
     if let (Some(folder), Some(output)) = (&options.submissions, &options.output) {
-        let settings = class::Settings {
-            stage: options.stage,
-            seed,
-            details: options.details,
-            users: options.user.clone(),
-            jobs: options.jobs,
-            build_limit: options.build_limit,
-        };
-        class::grade(folder, output, settings)?;
+        class::grade(folder, output, class_settings(options, seed)?)?;
         return Ok(ExitCode::SUCCESS);
     }
     // What is graded, if it isn't a package of this workspace.
@@ -135,7 +144,12 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let grading = Grading::of_stage(options.stage, name.clone(), seed, options.details);
     write_on_interrupt(&grading, options);
     let report = match program(options, &name) {
-        Ok(program) => grading.run_with_bar(program),
+        Ok(program) => {
+            if external.is_some() {
+                quota::watch();
+            }
+            grading.run_with_bar(program)
+        }
         Err((status, message)) => grading.abort(status, message),
     };
     cleanup::on_interrupt(None);
@@ -146,6 +160,25 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(exit_code(report.status))
 }
 
+fn class_settings(options: &Options, seed: u64) -> Result<class::Settings, String> {
+    let user = |name: &String| {
+        let account = Account::named(name)?;
+        let name = name.clone();
+        Ok(class::User { name, account })
+    };
+    let users = options.user.iter().map(user);
+    Ok(class::Settings {
+        stage: options.stage,
+        seed,
+        details: options.details,
+        users: users.collect::<Result<_, String>>()?,
+        jobs: options.jobs,
+        build_limit: options.build_limit,
+        shard: options.shard,
+        merge: options.merge.clone(),
+    })
+}
+
 /// Builds the package with that name, or finds the program that the options name. An error comes
 /// with the status of the grade: if the command was wrong, it is broken, not zero points.
 fn program(options: &Options, package: &str) -> Result<Program, (Status, String)> {
@@ -153,14 +186,34 @@ fn program(options: &Options, package: &str) -> Result<Program, (Status, String)
     let user = user.transpose().map_err(|error| (Status::Broken, error))?;
     let program = match (&options.server, &options.submission) {
         (Some(path), _) => program::named(path, &options.arguments),
-        (None, Some(folder)) if !folder.is_dir() => {
-            let error = format!("The submission `{}` is not a folder.", folder.display());
-            return Err((Status::Broken, error));
-        }
-        (None, Some(folder)) => submission::program(options.stage, folder, options.build_limit),
+        (None, Some(path)) => return submitted_program(options, path, user),
         (None, None) => program::build(package),
     };
     let mut program = program.map_err(|error| (Status::Failed, error))?;
+    program.user = user;
+    Ok(program)
+}
+
+/// The program of one submission.
+fn submitted_program(
+    options: &Options,
+    path: &Path,
+    user: Option<Account>,
+) -> Result<Program, (Status, String)> {
+    if !path.exists() {
+        let error = format!("There is no submission `{}`.", path.display());
+        return Err((Status::Broken, error));
+    }
+    let users = user.into_iter().collect();
+    let builder = Builder::new(options.stage, options.build_limit, users);
+    for gap in builder.gaps() {
+        anstream::eprintln!("{} {gap}", paint(YELLOW, "note:"));
+    }
+    let program = submission::program(&builder, path, user);
+    let mut program = program.map_err(|problem| match problem {
+        Problem::Lab(error) => (Status::Broken, error),
+        Problem::Submission(error) | Problem::TimedOut(error) => (Status::Failed, error),
+    })?;
     program.user = user;
     Ok(program)
 }

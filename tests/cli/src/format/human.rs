@@ -46,7 +46,8 @@ pub fn text(report: &Report) -> String {
         text += &format!("{}\n\n", report.message.trim_end());
     }
     // If no check could run, the message explains why.
-    if report.message.is_empty() || report.count(Status::Passed) > 0 {
+    let has_run = report.count(Status::Passed) + report.count(Status::Failed) > 0;
+    if report.message.is_empty() || has_run {
         text += &problems(report);
     }
     text + &score(report)

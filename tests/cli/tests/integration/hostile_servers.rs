@@ -174,7 +174,7 @@ fn submission_harms_only_its_own_grade() {
     assert!(csv.contains("\ngood,passed,100,100,"), "{csv}");
     assert!(csv.contains("\n'=1+1,failed,0,100,"), "{csv}");
     let html = fs::read_to_string(class.path("output/summary.html")).unwrap();
-    assert!(html.contains(">good</th><td class=\"score\">100</td>"));
+    assert!(html.contains(">good</a></th><td class=\"score\">100</td>"));
     second_run_grades_only_what_is_needed(&class);
 }
 

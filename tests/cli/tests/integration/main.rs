@@ -2,6 +2,7 @@
 //! packages or need other programs.
 
 mod browser;
+mod class;
 mod command;
 mod diff_page;
 mod documents;
@@ -65,6 +66,13 @@ fn write_files(folder: &Path, files: &[(&str, &str)]) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
+}
+
+/// A folder that other users can enter.
+fn public_folder() -> TempDir {
+    let mut folder = tempfile::Builder::new();
+    let permissions = Permissions::from_mode(0o755);
+    folder.permissions(permissions).tempdir().unwrap()
 }
 
 /// Runs a command, which must succeed.

@@ -3,7 +3,9 @@
 //!
 //! Servers run as another user, which only root can start.
 
-use crate::{copy, lab, packages_target, read_report, run, write_files, write_script};
+use crate::{
+    copy, lab, packages_target, public_folder, read_report, run, write_files, write_script,
+};
 use harness::workspace::{self, stage};
 use serde_json::Value;
 use std::env;
@@ -11,7 +13,6 @@ use std::fs::{self, File, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use tempfile::TempDir;
 use yaml_rust2::{Yaml, YamlLoader};
 use zip::ZipArchive;
 
@@ -67,13 +68,6 @@ fn as_on_the_service(command: &mut Command) -> &mut Command {
 /// Copies the sources of stage 1.
 fn copy_stage_1(to: &Path) {
     copy(&workspace::folder(stage(1), false).join("src"), to);
-}
-
-/// A folder that other users can enter.
-fn public_folder() -> TempDir {
-    let mut folder = tempfile::Builder::new();
-    let permissions = Permissions::from_mode(0o755);
-    folder.permissions(permissions).tempdir().unwrap()
 }
 
 /// Both are tested with the same copy of the lab, so that it is built once.
