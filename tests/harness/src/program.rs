@@ -134,14 +134,6 @@ impl Program {
         }
     }
 
-    /// The same program, which keeps that temporary folder until its last user is gone.
-    pub fn keeping(self, folder: ScratchDir) -> Program {
-        Program {
-            _folder: Some(Arc::new(folder)),
-            ..self
-        }
-    }
-
     /// The command that starts it, without the options of the contract. Its output is piped.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
