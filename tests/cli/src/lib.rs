@@ -17,6 +17,7 @@ pub mod fingerprint;
 pub mod format;
 pub mod grading;
 pub mod language;
+pub mod mutation;
 pub mod program;
 pub mod progress;
 pub mod report;

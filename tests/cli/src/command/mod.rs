@@ -11,6 +11,7 @@ mod run;
 mod soak;
 mod start;
 mod steps;
+mod viva;
 mod watch;
 
 use crate::report::Status;
@@ -105,6 +106,8 @@ enum Command {
     /// The exit code is 0 if everything was measured, 1 if a server failed under load, 2 for wrong
     /// usage, and 3 for other errors, such as a missing load generator.
     Measure(measure::Options),
+    /// Prepare an oral examination about a submission: questions, answers, and a server with a fault.
+    Viva(viva::Options),
     /// Package the suite for Gradescope or GitHub Actions.
     #[command(subcommand)]
     Package(package::Kind),
@@ -161,6 +164,7 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Soak(options)) => soak::run(&options),
         Some(Command::Steps(options)) => steps::run(&options),
         Some(Command::Measure(options)) => measure::measure(&options),
+        Some(Command::Viva(options)) => viva::run(&options),
         Some(Command::Package(kind)) => package::run(&kind),
     };
     result.unwrap_or_else(|error| {

@@ -13,6 +13,7 @@ mod references;
 mod report_formats;
 mod steps;
 mod uploads;
+mod viva;
 
 use harness::workspace::{self, STAGES};
 use lab::report::Report;

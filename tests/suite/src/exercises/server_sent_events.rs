@@ -443,8 +443,8 @@ fn events_are_stored_once(ctx: &TestContext) -> CheckResult {
 
 fn events_reach_all_loops(ctx: &TestContext) -> CheckResult {
     let server = start_with_loops(ctx, "2")?;
-    // Which loop accepts a client is up to the system. When many come at once, it is rarely always the
-    // same.
+    // Which loop accepts a client is up to the system. If some come at once and some one by one, hardly
+    // all get to the same.
     let mut clients = server.connect_many(50)?;
     for client in &mut clients {
         request_stream(client, "")?;
