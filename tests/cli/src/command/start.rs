@@ -89,6 +89,9 @@ fn start_in_language(number: u8, language: &str) -> Result<(), String> {
     let from = stage(to.base.ok_or("Stage 1 builds on no other.")?);
     let reference = language::reference(language, from)?;
     let name = workspace::own_name(number);
+    // The default port, and the name that the server gives itself.
+    let port = |stage: &Stage| format!(":{}", stage.port);
+    let label = |stage: &Stage| format!("stage{}_", stage.number);
     create_with(&name, |scratch| {
         file::copy_folder(&workspace::root().join(&reference), scratch)?;
         for entry in fs::read_dir(scratch)? {
@@ -97,12 +100,8 @@ fn start_in_language(number: u8, language: &str) -> Result<(), String> {
             let Ok(text) = fs::read_to_string(&path) else {
                 continue;
             };
-            let old = [format!(":{}", from.port), format!("stage{}_", from.number)];
-            let new = [format!(":{}", to.port), format!("stage{}_", to.number)];
-            fs::write(
-                &path,
-                text.replace(&old[0], &new[0]).replace(&old[1], &new[1]),
-            )?;
+            let text = text.replace(&port(from), &port(to));
+            fs::write(&path, text.replace(&label(from), &label(to)))?;
         }
         fs::write(scratch.join("Cargo.toml"), LAUNCHER.replace("NAME", &name))
     })?;
