@@ -1,7 +1,7 @@
 //! A grading: runs checks on a program, and keeps a report that is up to date at any time.
 
 use crate::progress;
-use crate::report::{Report, Status};
+use crate::report::{Budget, Report, Status};
 use harness::error::FailureKind;
 use harness::program::Program;
 use harness::{cleanup, process, quota};
@@ -46,6 +46,12 @@ impl Grading {
             started: Instant::now(),
             report: Arc::new(Mutex::new(report)),
         }
+    }
+
+    /// The same grading, whose report says how much of a budget for details is spent.
+    pub fn within(self, budget: Option<Budget>) -> Grading {
+        lock(&self.report).details_budget = budget;
+        self
     }
 
     /// For a signal handler: a function that returns what is known when it is called.

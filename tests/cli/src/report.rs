@@ -43,6 +43,35 @@ pub struct Report {
     /// Which submission this is, if a class was graded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub submission: Option<SubmissionId>,
+    /// How often it was graded, if that decides how much is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details_budget: Option<Budget>,
+}
+
+/// How many grades within an hour show all details, and how many there were.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Budget {
+    pub grades: u32,
+    /// When the submission was graded within an hour, this time included (RFC 3339, in UTC).
+    pub recent: Vec<String>,
+}
+
+impl Budget {
+    /// Whether only hints are shown.
+    pub fn is_exceeded(&self) -> bool {
+        self.recent.len() > self.grades as usize
+    }
+
+    /// What a student must know about it, if only hints are shown.
+    pub fn note(&self) -> Option<String> {
+        let (count, grades) = (self.recent.len(), self.grades);
+        self.is_exceeded().then(|| {
+            format!(
+                "This is grade {count} within an hour. After {grades}, there are hints only. Test your server \
+                 yourself before the next one."
+            )
+        })
+    }
 }
 
 /// A submission of a class.
@@ -157,6 +186,7 @@ impl Report {
                 .map(|(check, points)| CheckReport::new(check, points))
                 .collect(),
             submission: None,
+            details_budget: None,
         }
     }
 

@@ -14,7 +14,7 @@ use crate::format::{self, Format};
 use crate::grading::Grading;
 use crate::report::{Report, SCHEMA, Status, SubmissionId};
 use crate::submission::{self, Builder, Problem};
-use crate::{file, fingerprint, program, progress};
+use crate::{budget, file, fingerprint, program, progress};
 use folder::{Folder, Submission};
 use harness::account::Account;
 use harness::cleanup::{self, ScratchDir};
@@ -53,6 +53,8 @@ pub struct Settings {
     pub stage: u8,
     pub seed: u64,
     pub details: Details,
+    /// After so many grades within an hour there are hints only; `None` for no such limit.
+    pub details_budget: Option<u32>,
     /// The users that submissions are built and run as. Each user has one submission at a time, since
     /// processes of the same user can kill each other.
     pub users: Vec<User>,
@@ -218,8 +220,15 @@ impl Class {
         self.bar.set_message(name.clone());
         let mut fingerprint = self.fingerprint(submission);
         let account = user.map(|user| user.account);
-        let report = submission::program(&self.builder, &submission.path, account)
-            .and_then(|program| self.grade_in_process(&program, user).map_err(Problem::Lab));
+        let path = Class::result_path(&self.output, name, "json");
+        let grades = self.settings.details_budget;
+        let budget = grades.map(|grades| budget::spend(grades, self.settings.stage, &path));
+        let details = budget::details(self.settings.details, budget.as_ref());
+        let report =
+            submission::program(&self.builder, &submission.path, account).and_then(|program| {
+                let report = self.grade_in_process(&program, user, details);
+                report.map_err(Problem::Lab)
+            });
         let mut report = report.unwrap_or_else(|problem| {
             let (status, message) = match problem {
                 Problem::Submission(message) => (Status::Failed, message),
@@ -230,15 +239,11 @@ impl Class {
                     (Status::Failed, message)
                 }
             };
-            let Settings {
-                stage,
-                seed,
-                details,
-                ..
-            } = self.settings;
+            let Settings { stage, seed, .. } = self.settings;
             Grading::of_stage(stage, String::new(), seed, details).abort(status, message)
         });
         report.program.clone_from(name);
+        report.details_budget = budget;
         report.submission = Some(SubmissionId {
             name: name.clone(),
             fingerprint,
@@ -249,7 +254,12 @@ impl Class {
     }
 
     /// Grades a program in a process of its own, and reads its report.
-    fn grade_in_process(&self, program: &Program, user: Option<&User>) -> Result<Report, String> {
+    fn grade_in_process(
+        &self,
+        program: &Program,
+        user: Option<&User>,
+        details: Details,
+    ) -> Result<Report, String> {
         let run_error = |error: io::Error| format!("Cannot run the grading process: {error}");
         // Temporary files of the process are removed with this folder, even if it is killed.
         let scratch = ScratchDir::new().map_err(run_error)?;
@@ -261,7 +271,7 @@ impl Class {
             .args(["grade", &settings.stage.to_string()])
             .args(["--format", "json"])
             .args(["--seed", &settings.seed.to_string()])
-            .args(["--details", settings.details.name()])
+            .args(["--details", details.name()])
             .arg("--server")
             .arg(&program.path);
         if let Some(user) = user {
@@ -300,6 +310,7 @@ impl Class {
             skipped: &self.skipped,
         };
         file::write_atomically(&self.output.join("summary.csv"), summary.csv()?)?;
+        file::write_atomically(&self.output.join("gradebook.csv"), summary.gradebook()?)?;
         file::write_atomically(&self.output.join("summary.html"), summary.html())
     }
 
@@ -337,7 +348,9 @@ impl Class {
         }
         let shown = self.output.display();
         let wrote = paint(BOLD, "Wrote");
-        anstream::println!("{wrote} {shown}/summary.html, {shown}/summary.csv, {shown}/results/");
+        anstream::println!(
+            "{wrote} {shown}/summary.html, {shown}/summary.csv, {shown}/gradebook.csv, {shown}/results/"
+        );
         self.ensure_complete(&reports)
     }
 

@@ -1,6 +1,6 @@
 //! The page of one student: printable, and without scripts.
 
-use crate::report::{CheckReport, Report, Status};
+use crate::report::{Budget, CheckReport, Report, Status};
 use html_escape::encode_text;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -35,6 +35,8 @@ pub fn page(report: &Report) -> String {
         "" => String::new(),
         message => format!("<pre class=\"message\">{}</pre>", encode_text(message)),
     };
+    let note = report.details_budget.as_ref().and_then(Budget::note);
+    let note = note.map_or(String::new(), |note| format!("<p>{note}</p>"));
     let others: String = others.into_iter().map(section).collect();
     let passed: String = passed.into_iter().map(item).collect();
     // What a student has written comes last, since it may hold names in braces.
@@ -45,6 +47,7 @@ pub fn page(report: &Report) -> String {
         .replace("{started}", &report.started)
         .replace("{version}", &report.lab_version)
         .replace("{passed}", &passed)
+        .replace("{note}", &note)
         .replace("{name}", &encode_text(&report.program))
         .replace("{message}", &message)
         .replace("{others}", &others)

@@ -48,6 +48,21 @@ impl Summary<'_> {
         writer.into_inner().map_err(|error| error.to_string())
     }
 
+    /// A row for each submission with its points, as gradebooks of learning platforms read it.
+    pub fn gradebook(&self) -> Result<Vec<u8>, String> {
+        let mut writer = csv::Writer::from_writer(BYTE_ORDER_MARK.as_bytes().to_vec());
+        let mut rows = vec![["name".to_string(), "points".to_string()]];
+        for report in self.reports {
+            rows.push([escape_formula(&report.program), report.score.to_string()]);
+        }
+        for row in rows {
+            writer
+                .write_record(&row)
+                .map_err(|error| error.to_string())?;
+        }
+        writer.into_inner().map_err(|error| error.to_string())
+    }
+
     /// A page with all submissions and checks, first the check that fails most often.
     pub fn html(&self) -> String {
         let mut order: Vec<usize> = (0..self.checks().len()).collect();

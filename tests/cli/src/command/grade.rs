@@ -1,13 +1,14 @@
 //! `cargo lab grade`: grades a stage, a program, a submission or a class.
 
 use super::exit_code;
+use crate::budget;
 use crate::class;
 use crate::file;
 use crate::format::{self, Format};
 use crate::grading::Grading;
 use crate::language;
 use crate::program;
-use crate::report::{Report, Status};
+use crate::report::{Budget, Report, Status};
 use crate::scores;
 use crate::single_checks;
 use crate::submission::{self, Builder, Problem};
@@ -69,6 +70,11 @@ pub struct Options {
     /// How much to show of each failure.
     #[arg(long, value_enum, default_value = "full")]
     details: Details,
+
+    /// Show hints only, after so many grades of a submission within an hour. Needs a JSON report in
+    /// `--output`, or `--submissions`: there are the times of the earlier grades.
+    #[arg(long, value_name = "GRADES", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
+    details_budget: Option<u32>,
 
     /// Repeat the run with this seed.
     #[arg(long)]
@@ -141,7 +147,9 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     if let Some(path) = &options.output {
         file::ensure_writable(path)?;
     }
-    let grading = Grading::of_stage(options.stage, name.clone(), seed, options.details);
+    let budget = budget(options)?;
+    let details = budget::details(options.details, budget.as_ref());
+    let grading = Grading::of_stage(options.stage, name.clone(), seed, details).within(budget);
     write_on_interrupt(&grading, options);
     let report = match program(options, &name) {
         Ok(program) => {
@@ -160,6 +168,17 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(exit_code(report.status))
 }
 
+/// What is left of the budget for details, if there is one.
+fn budget(options: &Options) -> Result<Option<Budget>, String> {
+    let (Some(grades), Some(path)) = (options.details_budget, &options.output) else {
+        return Ok(None);
+    };
+    if options.format != Format::Json {
+        return Err("`--details-budget` needs `--format json`, which has the times.".to_string());
+    }
+    Ok(Some(budget::spend(grades, options.stage, path)))
+}
+
 fn class_settings(options: &Options, seed: u64) -> Result<class::Settings, String> {
     let user = |name: &String| {
         let account = Account::named(name)?;
@@ -171,6 +190,7 @@ fn class_settings(options: &Options, seed: u64) -> Result<class::Settings, Strin
         stage: options.stage,
         seed,
         details: options.details,
+        details_budget: options.details_budget,
         users: users.collect::<Result<_, String>>()?,
         jobs: options.jobs,
         build_limit: options.build_limit,

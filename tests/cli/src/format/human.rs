@@ -1,7 +1,7 @@
 //! A report for a person: the first failing checks in full, since people fix one at a time, the
 //! others in short, and what to do next.
 
-use crate::report::{CheckReport, Report, Status};
+use crate::report::{Budget, CheckReport, Report, Status};
 use anstyle::Style;
 use harness::style::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
 use harness::workspace::stage;
@@ -44,6 +44,9 @@ pub fn text(report: &Report) -> String {
     let mut text = String::new();
     if !report.message.is_empty() {
         text += &format!("{}\n\n", report.message.trim_end());
+    }
+    if let Some(note) = report.details_budget.as_ref().and_then(Budget::note) {
+        text += &format!("{}\n\n", paint(YELLOW, note));
     }
     // If no check could run, the message explains why.
     let has_run = report.count(Status::Passed) + report.count(Status::Failed) > 0;

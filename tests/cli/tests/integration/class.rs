@@ -308,6 +308,11 @@ fn ensure_summaries(class: &Class) {
     ] {
         assert!(csv.contains(expected), "{expected} in {csv}");
     }
+    let gradebook = read("gradebook.csv");
+    assert!(gradebook.starts_with("\u{feff}name,points\n"));
+    for expected in ["\n名前 学生,0\n", "\n'=1+1,0\n", "\ngood source,100\n"] {
+        assert!(gradebook.contains(expected), "{expected} in {gradebook}");
+    }
     let html = read("summary.html");
     let not_found = format!(">{NOT_FOUND}");
     let never_starts =

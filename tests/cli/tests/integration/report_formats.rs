@@ -2,11 +2,14 @@
 //! report in each format and must find the same score; `tests/install` installs them.
 
 use crate::{lab, read_report, run, script, write_files};
+use assert_cmd::assert::OutputAssertExt;
 use clap::ValueEnum;
 use harness::process::{self, Signal};
 use harness::workspace;
 use lab::format::{Format, text};
 use lab::report::{Report, Status};
+use predicates::prelude::PredicateBooleanExt;
+use predicates::str::contains;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -127,7 +130,7 @@ fn report_on_a_server_with_unusual_output() {
     let lines = "printf 'a\\000\\001\\033[31m\\377\\376 ]]> </system-out> & \"\\\\\\n\\r\\342\\200\\250'\n\
                  printf '<\\013\\377>' >&2\nexit 7\n";
     let server = script(folder.path(), lines);
-    let report = grade(lab().args(["grade", "4", "--server"]).arg(server), 1);
+    let report = grade(lab().args(["grade", "6", "--server"]).arg(server), 1);
     assert_eq!(report.score, 0);
 }
 
@@ -137,6 +140,23 @@ fn report_on_a_broken_harness() {
     lab.args(["grade", "1", "--server", "false"]);
     let report = grade(lab.env("TMPDIR", "/nowhere"), 3);
     assert_eq!(report.status, Status::Broken, "{report:?}");
+}
+
+#[test]
+fn details_have_a_budget() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = folder.path().join("report.json");
+    let grade = |format: &str| {
+        let mut lab = lab();
+        lab.args(["grade", "1", "--server", "false", "--details-budget", "1"]);
+        lab.args(["--format", format, "--output"]).arg(&output);
+        lab.assert()
+    };
+    let note = "This is grade 2 within an hour. After 1, there are hints only.";
+    grade("json").code(1).stdout(contains(note).not());
+    grade("json").code(1).stdout(contains(note));
+    let error = "`--details-budget` needs `--format json`";
+    grade("junit").code(3).stderr(contains(error));
 }
 
 /// It contains what is known by then.
