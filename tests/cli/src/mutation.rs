@@ -68,13 +68,10 @@ pub fn own_lines(base: &Sources, own: &Sources) -> Vec<OwnLines> {
     let mut all = Vec::new();
     for (file, text) in own.iter().filter(|(name, _)| name.ends_with(".rs")) {
         let old = base.get(file).map_or("", String::as_str);
-        let tests = text
-            .lines()
-            .position(|line| line.starts_with("#[cfg(test)]"));
-        let tests = tests.unwrap_or(usize::MAX);
+        let (old, text) = (without_tests(old), without_tests(text));
         let mut next = 0;
         for change in TextDiff::from_lines(old, text).iter_all_changes() {
-            let Some(index) = change.new_index().filter(|index| *index < tests) else {
+            let Some(index) = change.new_index() else {
                 continue;
             };
             if change.tag() != ChangeTag::Insert {
@@ -97,6 +94,12 @@ pub fn own_lines(base: &Sources, own: &Sources) -> Vec<OwnLines> {
         }
     }
     all
+}
+
+/// The beginning of a file, before its unit tests.
+fn without_tests(text: &str) -> &str {
+    let tests = text.find("\n#[cfg(test)]");
+    tests.map_or(text, |end| &text[..=end])
 }
 
 /// A change to each of these lines that can be changed.
