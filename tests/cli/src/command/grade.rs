@@ -168,7 +168,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     Ok(exit_code(report.status))
 }
 
-/// What is left of the budget for details, if there is one.
+/// The budget for details with this grade included; `None` without `--details-budget`.
 fn budget(options: &Options) -> Result<Option<Budget>, String> {
     let (Some(grades), Some(path)) = (options.details_budget, &options.output) else {
         return Ok(None);
