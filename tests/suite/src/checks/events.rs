@@ -459,6 +459,12 @@ fn limited(program: &Program, soft: usize, hard: usize) -> Program {
     limited
 }
 
+/// Whether the server has accepted this client, or it still waits in the backlog.
+fn is_accepted(client: &Client) -> CheckResult<bool> {
+    let socket = client.server_socket()?;
+    Ok(socket.is_some_and(|socket| socket.inode != 0))
+}
+
 fn accepting_resumes(ctx: &TestContext) -> CheckResult {
     const LIMIT: usize = 128;
     /// More than the limit. The rest must fit into any backlog: when it is full, a new client, which tries
@@ -486,7 +492,18 @@ fn accepting_resumes(ctx: &TestContext) -> CheckResult {
     )?;
     // When a few descriptors are free, those who get them must not be closed in favor of the others.
     let mut waiting = busy.split_off(CLIENTS - 10);
+    let mut accepted = 0;
+    for client in &busy {
+        accepted += usize::from(is_accepted(client)?);
+    }
     busy.drain(..4);
+    let next = busy.get(accepted.saturating_sub(4));
+    let next = next.ok_or(CheckError::Broken(
+        "no client waits in the backlog".to_string(),
+    ))?;
+    let are_used = wait_until(RESPONSE_TIMEOUT, || is_accepted(next))?;
+    let expected = "a client from the backlog accepted when descriptors are free again";
+    ensure(are_used, expected, "none")?;
     thread::sleep(watch_time(Duration::from_millis(200)));
     // Now all must be accepted, and nothing but the free descriptors shows it.
     drop(busy);

@@ -12,6 +12,7 @@ use harness::server::Server;
 use harness::starvation::watch_time;
 use harness::tcp;
 use std::net::TcpStream;
+use std::time::Duration;
 
 pub const EXERCISE: Exercise = Exercise {
     name: "prefork",
@@ -132,7 +133,15 @@ fn pool(server: &Server) -> CheckResult<Vec<i32>> {
 fn children_before_clients(ctx: &TestContext) -> CheckResult {
     let server = ctx.start()?;
     pool(&server)?;
-    ensure_alive(ctx, &server)
+    ensure_alive(ctx, &server)?;
+    // A pool that is too large looks right while it grows.
+    let mut most = POOL;
+    let limit = watch_time(Duration::from_millis(300));
+    let has_grown = wait_until(limit, || {
+        most = most.max(server.children()?.len());
+        Ok(most > POOL)
+    })?;
+    ensure(!has_grown, format!("{POOL} children"), most.to_string())
 }
 
 fn children_are_reused(ctx: &TestContext) -> CheckResult {
