@@ -1,17 +1,28 @@
 //! A grading: runs checks on a program, and keeps a report that is up to date at any time.
 
-use crate::progress;
 use crate::report::{Budget, Report, Status};
+use crate::{program, progress};
+use harness::account::Account;
+use harness::cleanup::{self, ScratchDir};
 use harness::error::FailureKind;
 use harness::program::Program;
-use harness::{cleanup, process, quota};
+use harness::{process, quota};
 use indicatif::ProgressBar;
+use std::env;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use suite::check::{ANNOUNCEMENT, Check};
 use suite::checks;
 use suite::explain::Details;
 use suite::run::{self, Run, TimedVerdict, Verdict};
+
+/// How long it may take to grade a program that is built. No server makes it take that long, so the
+/// grading process itself must be stuck.
+const GRADE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// A grading, before, while and after it runs.
 pub struct Grading {
@@ -141,6 +152,55 @@ impl Grading {
         let check = &mut lock(&self.report).checks[index];
         check.record(self.checks[index], &timed, self.details, self.stage);
     }
+}
+
+/// A user that submissions are built and run as.
+pub struct User {
+    pub name: String,
+    pub account: Account,
+}
+
+impl User {
+    /// Looks up a user by name, as [`Account::named`] does.
+    pub fn named(name: &str) -> Result<User, String> {
+        Ok(User {
+            name: name.to_string(),
+            account: Account::named(name)?,
+        })
+    }
+}
+
+/// Grades a program in a process of its own, with the bounds of [`quota`], as a user.
+/// So a server that kills or confuses the grading process harms only its own grade.
+pub fn in_process(
+    program: &Program,
+    user: Option<&User>,
+    stage: u8,
+    seed: u64,
+    details: Details,
+) -> Result<Report, String> {
+    let run_error = |error: io::Error| format!("Cannot run the grading process: {error}");
+    // Temporary files of the process are removed with this folder, even if it is killed.
+    let scratch = ScratchDir::new().map_err(run_error)?;
+    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(run_error)?;
+    let mut command = Command::new(env::current_exe().map_err(run_error)?);
+    command
+        .env("TMPDIR", scratch.path())
+        .args(["grade", &stage.to_string(), "--format", "json"])
+        .args(["--seed", &seed.to_string(), "--details", details.name()])
+        .arg("--server")
+        .arg(&program.path);
+    if let Some(user) = user {
+        command.args(["--user", &user.name]);
+    }
+    let (output, _) = program::run_within(&mut command, GRADE_TIMEOUT).map_err(run_error)?;
+    // If the process was killed, what it left behind becomes our child.
+    cleanup::kill_orphans();
+    serde_json::from_slice(&output.stdout).map_err(|_| {
+        let errors = String::from_utf8_lossy(&output.stderr);
+        let (status, errors) = (output.status, errors.trim());
+        format!("The grading process wrote no report ({status}). {errors}")
+    })
 }
 
 fn lock(report: &Mutex<Report>) -> MutexGuard<'_, Report> {

@@ -2,22 +2,18 @@
 //! executable `build` if its language has to be compiled. `tests/references/` has complete ones.
 
 use crate::file;
-use crate::program;
+use crate::program::{self, Problem};
 use harness::cleanup::{self, ScratchDir};
 use harness::program::Program;
-use harness::text::truncate;
 use harness::workspace::{self, Stage};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 use std::time::Duration;
 
 /// How long a build may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(120);
-
-/// How many characters of the compiler's messages are shown.
-const MESSAGES_LIMIT: usize = 4000;
 
 /// Whether the server in that folder is written in another language.
 pub fn is_used_in(folder: &Path) -> bool {
@@ -63,20 +59,18 @@ pub fn build_copy(folder: &Path, to: &Path) -> Result<PathBuf, String> {
         .map_err(|error| format!("Cannot copy {}: {error}", folder.display()))?;
     let build = to.join("build");
     if build.is_file() {
-        let (output, in_time) = program::run_within(&mut Command::new(&build), BUILD_LIMIT)
-            .map_err(|error| format!("Cannot run {}/build: {error}", folder.display()))?;
-        if !in_time {
-            return Err(format!(
-                "It doesn't build within {} s.",
-                BUILD_LIMIT.as_secs()
-            ));
-        }
-        if !output.status.success() {
-            let messages = [output.stdout, output.stderr].concat();
-            let messages = String::from_utf8_lossy(&messages).into_owned();
-            let messages = truncate(&messages, MESSAGES_LIMIT);
-            return Err(format!("It doesn't build.\n{messages}"));
-        }
+        let output = program::run_build(&mut Command::new(&build), BUILD_LIMIT);
+        ensure_built(&output.map_err(Problem::into_text)?)?;
     }
     Ok(to.join("server"))
+}
+
+/// Fails with the messages of a `build` that has failed.
+pub fn ensure_built(output: &Output) -> Result<(), String> {
+    if output.status.success() {
+        return Ok(());
+    }
+    let messages = [output.stdout.as_slice(), &output.stderr].concat();
+    let messages = program::cut_messages(&String::from_utf8_lossy(&messages));
+    Err(format!("It doesn't build.\n{messages}"))
 }

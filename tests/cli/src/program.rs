@@ -4,16 +4,39 @@ use crate::language;
 use harness::cleanup::{self, ProcessGroup};
 use harness::context::wait_until;
 use harness::program::{CapturedOutput, Program, on_path};
-use harness::workspace;
+use harness::{quota, workspace};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a command may take to clean up when it is asked to end.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How many characters of a compiler's messages are shown.
+const MESSAGES_LIMIT: usize = 4000;
+
+/// Why there is no program to grade.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Problem {
+    /// Its author is to blame.
+    Submission(String),
+    /// It took too long, perhaps because the machine was busy.
+    TimedOut(String),
+    /// Its author isn't to blame.
+    Lab(String),
+}
+
+impl Problem {
+    /// What to say about it.
+    pub fn into_text(self) -> String {
+        match self {
+            Problem::Submission(text) | Problem::TimedOut(text) | Problem::Lab(text) => text,
+        }
+    }
+}
 
 /// The program at that path, which must be an executable file. A bare name is looked up in `PATH`,
 /// as a shell would do it.
@@ -60,6 +83,43 @@ pub fn build(package: &str) -> Result<Program, String> {
 /// Runs a command, which cleans up after itself. After `limit` it is asked to end, and then killed
 /// with everything that it started. Also returns whether it ended in time.
 pub fn run_within(command: &mut Command, limit: Duration) -> io::Result<(Output, bool)> {
+    run_until(command, limit, |_| false)
+}
+
+/// Runs the command that builds a program, as [`run_within`] does, with the bounds of [`quota`] on
+/// what all its processes use.
+pub fn run_build(command: &mut Command, limit: Duration) -> Result<Output, Problem> {
+    let mut next_look = Instant::now();
+    let mut excess = None;
+    let exceeds = |pid| {
+        if next_look <= Instant::now() {
+            next_look = Instant::now() + quota::INTERVAL;
+            excess = quota::excess_of(pid);
+        }
+        excess.is_some()
+    };
+    let ran = run_until(command, limit, exceeds);
+    let (output, in_time) =
+        ran.map_err(|error| Problem::Lab(format!("Cannot run the build: {error}")))?;
+    if let Some(excess) = excess {
+        return Err(Problem::Submission(format!("It doesn't build: {excess}.")));
+    }
+    if !in_time {
+        let limit = limit.as_secs();
+        return Err(Problem::TimedOut(format!(
+            "It doesn't build within {limit} s."
+        )));
+    }
+    Ok(output)
+}
+
+/// Runs a command until it ends, `limit` has passed, or it must stop, which is asked with its process
+/// id.
+fn run_until(
+    command: &mut Command,
+    limit: Duration,
+    mut must_stop: impl FnMut(i32) -> bool,
+) -> io::Result<(Output, bool)> {
     command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
@@ -69,11 +129,12 @@ pub fn run_within(command: &mut Command, limit: Duration) -> io::Result<(Output,
     let (stdout, stderr) = (CapturedOutput::default(), CapturedOutput::default());
     stdout.capture(child.stdout.take());
     stderr.capture(child.stderr.take());
-    let exits_within = |limit| wait_until(limit, || Ok(cleanup::has_exited(&child)));
-    let in_time = exits_within(limit).unwrap_or(false);
-    if !in_time {
+    let pid = child.id().cast_signed();
+    let ends = || Ok(cleanup::has_exited(&child) || must_stop(pid));
+    let in_time = wait_until(limit, ends).unwrap_or(false);
+    if !cleanup::has_exited(&child) {
         group.terminate();
-        let _ = exits_within(CLEANUP_TIMEOUT);
+        let _ = wait_until(CLEANUP_TIMEOUT, || Ok(cleanup::has_exited(&child)));
     }
     // A process that it left behind would keep the output streams open.
     drop(group);
@@ -83,6 +144,18 @@ pub fn run_within(command: &mut Command, limit: Duration) -> io::Result<(Output,
         stderr: stderr.finish(),
     };
     Ok((output, in_time))
+}
+
+/// The first of a compiler's messages.
+pub fn cut_messages(messages: &str) -> String {
+    match messages.char_indices().nth(MESSAGES_LIMIT) {
+        None => messages.to_string(),
+        Some((end, _)) => format!(
+            "{}\n[cut here: the messages have {} characters]",
+            &messages[..end],
+            messages.chars().count()
+        ),
+    }
 }
 
 #[cfg(test)]
@@ -100,5 +173,13 @@ mod tests {
         };
         assert!(Path::new(file).is_absolute(), "{program:?}");
         assert_eq!(rest, &arguments[1..]);
+    }
+
+    #[test]
+    fn messages_that_were_cut_say_so() {
+        assert_eq!(cut_messages("short"), "short");
+        let long = cut_messages(&"ä".repeat(5000));
+        let text = long.trim_start_matches('ä');
+        assert_eq!(text, "\n[cut here: the messages have 5000 characters]");
     }
 }

@@ -1,7 +1,7 @@
 //! What all processes of a grading may use together. A limit of the system binds one process or one
 //! file (see [`process::limit`]); a program with many of them needs a bound on their sum.
 //!
-//! A thread looks at /proc a few times a second. So a program can use more than it may for a moment,
+//! Somebody looks at /proc a few times a second. So a program can use more than it may for a moment,
 //! but not for long, and then it is killed and never started again. Linux only.
 
 use crate::error::{CheckError, CheckResult, FailureKind};
@@ -22,7 +22,7 @@ const PROCESS_LIMIT: usize = 5000;
 const MIB: u64 = 1024 * 1024;
 
 /// How often to look.
-const INTERVAL: Duration = Duration::from_millis(250);
+pub const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Which limit was exceeded.
 static EXCEEDED: OnceLock<String> = OnceLock::new();
@@ -70,17 +70,35 @@ fn look_regularly(written_before: u64) -> ! {
     }
 }
 
-/// Looks whether a limit is exceeded.
+/// What our descendants did, if they exceed a limit.
 fn find_excess(written_before: u64) -> Option<String> {
     let pids: Vec<i32> = process::descendants().iter().map(|(pid, _)| *pid).collect();
+    // A process of another user can be closed to us. What it has written is then counted when its
+    // parent has waited for it; we wait for all servers.
+    let written = written(&pids) + written(&[own_pid()]);
+    excess(&pids, written.saturating_sub(written_before))
+}
+
+/// What a child of ours and its descendants did, if they exceed a limit.
+pub fn excess_of(child: i32) -> Option<String> {
+    let all = process::descendants().into_iter();
+    let own = all.filter(|(_, ancestor)| *ancestor == child);
+    let pids: Vec<i32> = own.map(|(pid, _)| pid).collect();
+    excess(&pids, written(&pids))
+}
+
+/// How many bytes processes have written to disk.
+fn written(pids: &[i32]) -> u64 {
+    pids.iter()
+        .map(|pid| process::written(*pid).unwrap_or(0))
+        .sum()
+}
+
+fn excess(pids: &[i32], written: u64) -> Option<String> {
     if pids.len() > PROCESS_LIMIT {
         return Some(format!("it had more than {PROCESS_LIMIT} processes"));
     }
-    // A process of another user can be closed to us. What it has written is then counted when its
-    // parent has waited for it; we wait for all servers.
-    let all = pids.iter().copied().chain([own_pid()]);
-    let written: u64 = all.map(|pid| process::written(pid).unwrap_or(0)).sum();
-    if written.saturating_sub(written_before) > WRITTEN_LIMIT {
+    if written > WRITTEN_LIMIT {
         let limit = WRITTEN_LIMIT / MIB;
         return Some(format!("it wrote more than {limit} MiB to disk in all"));
     }
@@ -108,5 +126,29 @@ fn kill_all() {
             return;
         }
         thread::yield_now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[cfg_attr(not(target_os = "linux"), ignore = "needs /proc")]
+    fn what_exceeds_a_limit_is_named() {
+        let own = own_pid();
+        assert_eq!(excess(&[own], 0), None);
+        assert_eq!(excess_of(own), None);
+        for (pids, written, expected) in [
+            (vec![own], WRITTEN_LIMIT + 1, "it wrote more than 2048 MiB"),
+            (
+                vec![own; PROCESS_LIMIT + 1],
+                0,
+                "it had more than 5000 processes",
+            ),
+        ] {
+            let excess = excess(&pids, written).unwrap();
+            assert!(excess.starts_with(expected), "{excess}");
+        }
     }
 }

@@ -11,33 +11,23 @@ mod summary;
 pub use folder::Shard;
 
 use crate::format::{self, Format};
-use crate::grading::Grading;
+use crate::grading::{self, Grading, User};
+use crate::program::Problem;
 use crate::report::{Report, SCHEMA, Status, SubmissionId};
-use crate::submission::{self, Builder, Problem};
-use crate::{budget, file, fingerprint, program, progress};
+use crate::submission::{self, Builder};
+use crate::{budget, file, fingerprint, progress};
 use folder::{Folder, Submission};
-use harness::account::Account;
-use harness::cleanup::{self, ScratchDir};
-use harness::program::Program;
 use harness::style::{BOLD, YELLOW, paint};
-use harness::{process, workspace};
+use harness::{cleanup, process, workspace};
 use indicatif::ProgressBar;
 use std::collections::BTreeMap;
-use std::env;
-use std::fs::{self, Permissions};
-use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 use suite::explain::Details;
-
-/// How long it may take to grade one submission, without building it. No server makes it take
-/// that long, so the grading process itself must be stuck.
-const GRADE_TIMEOUT: Duration = Duration::from_secs(300);
 
 /// What decides a verdict, other than the submission and the stage's manifest.
 const GRADER: [&str; 5] = [
@@ -65,12 +55,6 @@ pub struct Settings {
     pub shard: Option<Shard>,
     /// The outputs of other runs, whose results are joined; nothing is graded then.
     pub merge: Vec<PathBuf>,
-}
-
-/// A user that submissions are built and run as.
-pub struct User {
-    pub name: String,
-    pub account: Account,
 }
 
 struct Class {
@@ -226,7 +210,8 @@ impl Class {
         let details = budget::details(self.settings.details, budget.as_ref());
         let report =
             submission::program(&self.builder, &submission.path, account).and_then(|program| {
-                let report = self.grade_in_process(&program, user, details);
+                let Settings { stage, seed, .. } = self.settings;
+                let report = grading::in_process(&program, user, stage, seed, details);
                 report.map_err(Problem::Lab)
             });
         let mut report = report.unwrap_or_else(|problem| {
@@ -251,40 +236,6 @@ impl Class {
         self.save(&report);
         self.reports().insert(name.clone(), report);
         self.bar.inc(1);
-    }
-
-    /// Grades a program in a process of its own, and reads its report.
-    fn grade_in_process(
-        &self,
-        program: &Program,
-        user: Option<&User>,
-        details: Details,
-    ) -> Result<Report, String> {
-        let run_error = |error: io::Error| format!("Cannot run the grading process: {error}");
-        // Temporary files of the process are removed with this folder, even if it is killed.
-        let scratch = ScratchDir::new().map_err(run_error)?;
-        fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).map_err(run_error)?;
-        let settings = &self.settings;
-        let mut command = Command::new(env::current_exe().map_err(run_error)?);
-        command
-            .env("TMPDIR", scratch.path())
-            .args(["grade", &settings.stage.to_string()])
-            .args(["--format", "json"])
-            .args(["--seed", &settings.seed.to_string()])
-            .args(["--details", details.name()])
-            .arg("--server")
-            .arg(&program.path);
-        if let Some(user) = user {
-            command.args(["--user", &user.name]);
-        }
-        let (output, _) = program::run_within(&mut command, GRADE_TIMEOUT).map_err(run_error)?;
-        // If the process was killed, what it left behind becomes our child.
-        cleanup::kill_orphans();
-        serde_json::from_slice(&output.stdout).map_err(|_| {
-            let errors = String::from_utf8_lossy(&output.stderr);
-            let (status, errors) = (output.status, errors.trim());
-            format!("The grading process wrote no report ({status}). {errors}")
-        })
     }
 
     /// Writes the result of a submission.

@@ -5,13 +5,14 @@ use crate::budget;
 use crate::class;
 use crate::file;
 use crate::format::{self, Format};
-use crate::grading::Grading;
+use crate::grading::{Grading, User};
 use crate::language;
 use crate::program;
+use crate::program::Problem;
 use crate::report::{Budget, Report, Status};
 use crate::scores;
 use crate::single_checks;
-use crate::submission::{self, Builder, Problem};
+use crate::submission::{self, Builder};
 use clap::Args;
 use clap::builder::TypedValueParser;
 use harness::account::Account;
@@ -180,12 +181,7 @@ fn budget(options: &Options) -> Result<Option<Budget>, String> {
 }
 
 fn class_settings(options: &Options, seed: u64) -> Result<class::Settings, String> {
-    let user = |name: &String| {
-        let account = Account::named(name)?;
-        let name = name.clone();
-        Ok(class::User { name, account })
-    };
-    let users = options.user.iter().map(user);
+    let users = options.user.iter().map(|name| User::named(name));
     Ok(class::Settings {
         stage: options.stage,
         seed,

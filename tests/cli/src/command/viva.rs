@@ -6,20 +6,20 @@
 
 use super::stage_number;
 use crate::file;
-use crate::grading::Grading;
+use crate::grading::{self, User};
 use crate::mutation::{self, Mutation, OwnLines};
+use crate::program::Problem;
 use crate::progress;
 use crate::report::{CheckReport, Report, Status};
-use crate::submission::{self, Builder, Problem};
+use crate::submission::{self, Builder};
 use clap::Args;
 use clap::builder::TypedValueParser;
 use fastrand::Rng;
-use harness::account::Account;
 use harness::cleanup::ScratchDir;
+use harness::process;
 use harness::program::Program;
 use harness::style::{BOLD, YELLOW, paint};
 use harness::workspace::{self, stage};
-use indicatif::ProgressBar;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -76,7 +76,7 @@ struct Examination {
     name: String,
     sources: Sources,
     builder: Builder,
-    user: Option<Account>,
+    user: Option<User>,
     seed: u64,
 }
 
@@ -90,6 +90,7 @@ struct Finding {
 /// Writes the questions, the answers and the server.
 pub fn run(options: &Options) -> Result<ExitCode, String> {
     run::prepare()?;
+    process::adopt_orphans();
     let examination = Examination::new(options)?;
     let number = examination.stage;
     let base = stage(number)
@@ -97,7 +98,8 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
         .map(|base| workspace::folder(stage(base), false));
     let base = base.map_or(Ok(Sources::new()), |folder| patch::read(&folder))?;
     let own = mutation::own_lines(&base, &examination.sources);
-    let report = examination.grade(&examination.sources).map_err(text)?.1;
+    let graded = examination.grade(&examination.sources);
+    let (_, report) = graded.map_err(Problem::into_text)?;
     let mutations = examination.mutations(&own);
     let findings = examination.find(mutations, &report, options.questions + 1)?;
     let [server, others @ ..] = findings.as_slice() else {
@@ -138,8 +140,9 @@ impl Examination {
             let shown = folder.display();
             format!("{shown} doesn't say which stage it solves. Say it with `--stage`.")
         })?;
-        let user = options.user.as_deref().map(Account::named).transpose()?;
-        let builder = Builder::new(number, options.build_limit, Vec::from_iter(user));
+        let user = options.user.as_deref().map(User::named).transpose()?;
+        let users = user.iter().map(|user| user.account).collect();
+        let builder = Builder::new(number, options.build_limit, users);
         for gap in builder.gaps() {
             anstream::eprintln!("{} {gap}", paint(YELLOW, "note:"));
         }
@@ -162,11 +165,11 @@ impl Examination {
             fs::create_dir_all(path.with_file_name("")).map_err(io_error)?;
             fs::write(path, text).map_err(io_error)?;
         }
-        let mut program = submission::program(&self.builder, scratch.path(), self.user)?;
-        program.user = self.user;
-        let grading = Grading::of_stage(self.stage, self.name.clone(), self.seed, Details::None);
-        let report = grading.run(program.clone(), &ProgressBar::hidden());
-        Ok((program, report))
+        let account = self.user.as_ref().map(|user| user.account);
+        let program = submission::program(&self.builder, scratch.path(), account)?;
+        let user = self.user.as_ref();
+        let report = grading::in_process(&program, user, self.stage, self.seed, Details::None);
+        Ok((program, report.map_err(Problem::Lab)?))
     }
 
     /// Changes in a random order: first to the student's own lines, then to the others. Whoever turned a
@@ -283,12 +286,6 @@ impl Examination {
             output.join("server").display(),
             first.id
         )
-    }
-}
-
-fn text(problem: Problem) -> String {
-    match problem {
-        Problem::Submission(text) | Problem::TimedOut(text) | Problem::Lab(text) => text,
     }
 }
 

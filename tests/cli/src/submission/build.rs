@@ -6,11 +6,12 @@
 //! folder of its own ([`Isolation`]). The dependencies are built once, before the time of any
 //! submission runs; each submission gets links to them.
 
+use super::Sources;
 use super::isolation::{GID, IS_SUBMISSION, Isolation, UID};
-use super::{Problem, Sources};
-use crate::{file, program};
+use crate::program::Problem;
+use crate::{file, language, program};
 use harness::account::Account;
-use harness::cleanup::ScratchDir;
+use harness::cleanup::{self, ScratchDir};
 use harness::program::Program;
 use harness::workspace::{self, stage};
 use std::env;
@@ -27,9 +28,6 @@ use walkdir::WalkDir;
 
 /// How many bytes the sources of a submission may have.
 const SOURCES_LIMIT: u64 = 16 * 1024 * 1024;
-
-/// How many characters of the compiler's messages are shown.
-const MESSAGES_LIMIT: usize = 4000;
 
 /// How long it may take to build the dependencies, which no submission has to wait for.
 const DEPENDENCIES_LIMIT: Duration = Duration::from_secs(1800);
@@ -107,18 +105,50 @@ impl Builder {
             cargo.env(UID, user.uid.to_string());
             cargo.env(GID, user.gid.to_string());
         }
-        let output = program::run_within(&mut cargo, self.limit);
-        let (output, in_time) = output.map_err(io_error)?;
-        if !in_time {
-            let limit = self.limit.as_secs();
-            return Err(Problem::TimedOut(format!(
-                "It doesn't build within {limit} s."
-            )));
-        }
+        let output = program::run_build(&mut cargo, self.limit)?;
         let binary = self.binary(&output)?;
         // Its folder goes away now.
         let copy = Program::copy_of(&binary);
         copy.map_err(|error| Problem::Lab(format!("Cannot copy the program: {error}")))
+    }
+
+    /// Runs the `build` in a copy of a folder, as a user, isolated as the compiler is. Returns the
+    /// `server` in the copy.
+    pub fn build_folder(&self, folder: &Path, user: Option<Account>) -> Result<Program, Problem> {
+        if let Some(error) = &self.isolation.error {
+            return Err(Problem::Lab(error.clone()));
+        }
+        let io_error = |error| Problem::Lab(format!("Cannot prepare the build: {error}"));
+        let scratch = ScratchDir::new().map_err(io_error)?;
+        super::share(scratch.path(), user).map_err(io_error)?;
+        let [copy, home, wrapper] = ["copy", "home", "wrapper"].map(|it| scratch.path().join(it));
+        let sources = Sources {
+            folder: folder.to_path_buf(),
+            submission: folder.to_path_buf(),
+        };
+        cleanup::without_starting_processes(|| copy_sources(&sources, &copy))
+            .map_err(Problem::Submission)?;
+        fs::create_dir(&home).map_err(io_error)?;
+        write_script(&wrapper, &self.isolation.wrapper()).map_err(io_error)?;
+        let mut command = Command::new(&wrapper);
+        if let Some(user) = user {
+            give(&copy, user)
+                .and_then(|()| give(&home, user))
+                .map_err(io_error)?;
+            command.env(UID, user.uid.to_string());
+            command.env(GID, user.gid.to_string());
+        }
+        let inherited = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
+        command
+            .arg(copy.join("build"))
+            .envs(ENVIRONMENT.iter().filter_map(inherited))
+            .env(IS_SUBMISSION, "1")
+            // Compilers keep caches there.
+            .envs([("HOME", &home), ("TMPDIR", &home)]);
+        let output = program::run_build(&mut command, self.limit)?;
+        language::ensure_built(&output).map_err(Problem::Submission)?;
+        let program = program::named(&copy.join("server"), &[]).map_err(Problem::Submission)?;
+        Ok(program.keeping(scratch))
     }
 
     /// The program that Cargo has built.
@@ -128,7 +158,7 @@ impl Builder {
             return Err(Problem::Lab(error));
         }
         if !output.status.success() {
-            let messages = cut_messages(&String::from_utf8_lossy(&output.stderr));
+            let messages = program::cut_messages(&String::from_utf8_lossy(&output.stderr));
             let error = format!("It doesn't build.\n{messages}");
             return Err(Problem::Submission(error));
         }
@@ -150,8 +180,7 @@ impl Builder {
         let folder = ScratchDir::new().map_err(io_error)?;
         set_mode(folder.path(), 0o755).map_err(io_error)?;
         let wrapper = folder.path().join("wrapper");
-        fs::write(&wrapper, self.isolation.wrapper()).map_err(io_error)?;
-        set_mode(&wrapper, 0o755).map_err(io_error)?;
+        write_script(&wrapper, &self.isolation.wrapper()).map_err(io_error)?;
         let rustc = compiler(&self.users, &folder.path().join("rust"))?;
         let place = workspace::root().join("target/submissions");
         let place = place.join(format!("stage{}", self.stage));
@@ -169,7 +198,7 @@ impl Builder {
         let output = program::run_within(&mut cargo, DEPENDENCIES_LIMIT);
         let (output, in_time) = output.map_err(io_error)?;
         if !in_time || !output.status.success() {
-            let messages = cut_messages(&String::from_utf8_lossy(&output.stderr));
+            let messages = program::cut_messages(&String::from_utf8_lossy(&output.stderr));
             return Err(format!(
                 "The dependencies don't build offline. Build this workspace once before.\n{messages}"
             ));
@@ -245,18 +274,6 @@ fn sysroot() -> Result<PathBuf, String> {
     Ok(PathBuf::from(path.trim_end()))
 }
 
-/// The first of the compiler's messages.
-fn cut_messages(messages: &str) -> String {
-    match messages.char_indices().nth(MESSAGES_LIMIT) {
-        None => messages.to_string(),
-        Some((end, _)) => format!(
-            "{}\n[cut here: the messages have {} characters]",
-            &messages[..end],
-            messages.chars().count()
-        ),
-    }
-}
-
 /// Copies the sources. A link is followed if it leads to a file of the submission.
 fn copy_sources(sources: &Sources, to: &Path) -> Result<(), String> {
     let mut size = 0;
@@ -291,8 +308,10 @@ fn copy_sources(sources: &Sources, to: &Path) -> Result<(), String> {
 
 /// Copies a file, for all users to read, whatever its permissions are.
 fn copy_content(from: &Path, to: &Path) -> io::Result<()> {
-    io::copy(&mut File::open(from)?, &mut File::create(to)?)?;
-    set_mode(to, 0o644)
+    let mut original = File::open(from)?;
+    io::copy(&mut original, &mut File::create(to)?)?;
+    let is_executable = original.metadata()?.permissions().mode() & 0o111 != 0;
+    set_mode(to, if is_executable { 0o755 } else { 0o644 })
 }
 
 /// Writes the instructor's manifests: the workspace with one member, and the stage without its tests.
@@ -390,8 +409,22 @@ fn link(from: &Path, to: &Path) -> io::Result<()> {
     set_mode(to, for_all)
 }
 
+fn write_script(path: &Path, text: &str) -> io::Result<()> {
+    // Nobody could execute a program that is open for writing.
+    cleanup::without_starting_processes(|| fs::write(path, text))?;
+    set_mode(path, 0o755)
+}
+
 fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(mode))
+}
+
+/// Gives a user a folder with everything in it.
+fn give(folder: &Path, user: Account) -> io::Result<()> {
+    for entry in WalkDir::new(folder) {
+        user.give(entry?.path())?;
+    }
+    Ok(())
 }
 
 /// Gives a user all folders of a build. The files stay ours: many are links.
@@ -403,17 +436,4 @@ fn give_folders(folder: &Path, user: Account) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_that_were_cut_say_so() {
-        assert_eq!(cut_messages("short"), "short");
-        let long = cut_messages(&"ä".repeat(5000));
-        let text = long.trim_start_matches('ä');
-        assert_eq!(text, "\n[cut here: the messages have 5000 characters]");
-    }
 }

@@ -1,7 +1,7 @@
 //! What a student handed in: unpacked, found and built.
 //!
-//! Of sources only `src/` is used. The manifest, the dependencies and the suite are the instructor's.
-//! Everything else in a submission, such as a build script or tests, is ignored.
+//! Of sources in Rust only `src/` is used. The manifest, the dependencies and the suite are the
+//! instructor's. Everything else in such a submission, such as `build.rs` or tests, is ignored.
 
 mod archive;
 mod build;
@@ -10,7 +10,7 @@ mod isolation;
 pub use archive::{NAME_ENDINGS, name_without_ending};
 pub use build::Builder;
 
-use crate::program;
+use crate::program::{self, Problem};
 use harness::account::Account;
 use harness::cleanup::ScratchDir;
 use harness::program::Program;
@@ -29,18 +29,8 @@ const MAX_ENTRIES: usize = 20_000;
 /// Folders in which no sources are looked for.
 const OTHER_FOLDERS: [&str; 5] = ["target", "tests", ".git", "node_modules", "__MACOSX"];
 
-/// Why a submission has no program.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Problem {
-    /// The submission is to blame.
-    Submission(String),
-    /// It took too long, perhaps because the machine was busy.
-    TimedOut(String),
-    /// The submission isn't to blame.
-    Lab(String),
-}
-
-/// The program of a submission: an executable `server` in its folder, or its sources, built. The
+/// The program of a submission: an executable `server` in its folder, built if there is a `build`, or
+/// its sources, built. The
 /// submission is a folder or an archive, or a folder with an archive in it.
 pub fn program(builder: &Builder, path: &Path, user: Option<Account>) -> Result<Program, Problem> {
     if path.is_dir() {
@@ -85,6 +75,9 @@ fn program_of_folder(
         if !is_inside(&server, folder) {
             let error = "The `server` is a link to a file outside of the submission.";
             return Err(Problem::Submission(error.to_string()));
+        }
+        if folder.join("build").exists() {
+            return builder.build_folder(folder, user);
         }
         return program::named(&server, &[]).map_err(Problem::Submission);
     }

@@ -121,6 +121,19 @@ const KINDS: &[Kind] = &[
         "There are 2 folders with a main.rs: `a/src`, `b/src`.",
     ),
     kind("not executable", 0..=0, "`"),
+    kind("in C", 100..=100, ""),
+    kind("build fails", 0..=0, "It doesn't build."),
+    kind("build reads a secret", 0..=0, "It doesn't build."),
+    kind(
+        "build fills the disk",
+        0..=0,
+        "It doesn't build: it wrote more than 2048 MiB",
+    ),
+    kind(
+        "build with a link outside",
+        0..=0,
+        "`copy` in the sources is a link to a file outside of the submission.",
+    ),
 ];
 
 const fn kind(name: &'static str, score: RangeInclusive<u32>, reason: &'static str) -> Kind {
@@ -207,6 +220,31 @@ fn add_scripts(class: &Class) {
     class.add_script("packed", &format!("{run} \"$@\""));
 }
 
+/// Adds the submissions that have a `build`.
+fn add_builds(class: &Class) {
+    let reference = workspace::root().join("tests/references/c/stage1");
+    copy(&reference, &class.path("class").join("in C"));
+    let secret = class.path("secret");
+    for (name, build) in [
+        ("build fails", "exit 1".to_string()),
+        ("build reads a secret", format!("cat {}", secret.display())),
+        (
+            "build fills the disk",
+            "for i in 1 2 3; do dd if=/dev/zero of=$i bs=1M count=900; done; sleep 300".to_string(),
+        ),
+        ("build with a link outside", "exit 0".to_string()),
+    ] {
+        class.add_script(name, "exit 1");
+        let folder = class.path("class").join(name);
+        write_script(
+            &folder.join("build"),
+            &format!("#!/bin/sh\ncd ${{0%/*}} && {build}\n"),
+        );
+    }
+    let linked = class.path("class").join("build with a link outside");
+    symlink(&secret, linked.join("copy")).unwrap();
+}
+
 /// Adds the archives, and what holds no program.
 fn add_others(class: &Class) {
     for name in ["名前 学生", "=1+1", "+1", "-1", "@A1", "<b>&\"'"] {
@@ -241,6 +279,7 @@ fn every_kind_of_submission_gets_its_score_and_a_reason() {
     let class = Class(public_folder());
     add_sources(&class);
     add_scripts(&class);
+    add_builds(&class);
     add_others(&class);
     let grade = || {
         let mut command = class.command("output");
