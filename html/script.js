@@ -8,18 +8,29 @@ for (const link of document.querySelectorAll(".site-head a")) {
   }
 }
 
-// Say which stage has served this page, judging by its port.
+// Say which stage has served this page, judging by its port, and where its lesson is.
+const isChinese = document.documentElement.lang === "zh";
 const stages = {
-  7788: "stage 1, one client at a time",
-  8888: "stage 2, a process for each connection",
-  8000: "stage 3, a thread for each connection",
-  9001: "stage 4, with the ResponseBuilder",
-  8001: "stage 5, the gateway",
-  9002: "stage 6, one thread for all clients",
+  7788: [1, "one client at a time", "一次服务一个客户端"],
+  8888: [2, "a process for each connection", "每个连接一个进程"],
+  8000: [3, "a thread for each connection", "每个连接一个线程"],
+  9001: [4, "with the ResponseBuilder", "使用 ResponseBuilder"],
+  8001: [5, "the gateway", "网关"],
+  9002: [6, "one thread for all clients", "一个线程服务所有客户端"],
 };
 const served = document.querySelector("[data-served]");
-if (served && stages[location.port]) {
-  served.textContent = `This page was served by ${stages[location.port]}.`;
+const stage = stages[location.port];
+if (served && stage) {
+  const [number, idea, chineseIdea] = stage;
+  const lesson = document.createElement("a");
+  lesson.href = `${isChinese ? "/zh" : ""}/lessons/lesson-${number}.html`;
+  if (isChinese) {
+    lesson.textContent = `第 ${number} 课`;
+    served.replaceChildren(`这个页面来自阶段 ${number}：${chineseIdea}。讲它的是`, lesson, "。");
+  } else {
+    lesson.textContent = `Lesson ${number}`;
+    served.replaceChildren(`This page was served by stage ${number}, ${idea}. `, lesson, " is about it.");
+  }
 }
 
 // Show what was searched for. With textContent it stays text: no markup in it can run.

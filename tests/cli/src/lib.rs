@@ -9,8 +9,10 @@
 //! - [`language`] builds a server in another language than Rust.
 //! - [`stage_diff`] compares two stages or steps; [`diff_page`] shows that as a web page, with what
 //!   [`site`] reads from `html/`. [`step_merge`] carries a change of a stage over to the steps.
+//! - [`book`] makes the pages of the course from its document, in each language.
 //! - The other modules are what several of these need.
 
+pub mod book;
 pub mod budget;
 pub mod class;
 pub mod command;

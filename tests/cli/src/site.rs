@@ -30,7 +30,6 @@ pub struct Figure {
 impl Parts {
     /// The parts of a page on the site. Fails if the results of a measurement can't be read.
     pub fn on_site() -> Result<Parts, String> {
-        let home = file("index.html");
         let costs = [
             ("throughput", THROUGHPUT),
             ("kept", KEPT),
@@ -38,12 +37,21 @@ impl Parts {
         ];
         let costs = costs.map(|(name, caption)| figure(name, caption.to_string()));
         Ok(Parts {
-            head: section(&home, "  <link", "</head>"),
-            header: section(&home, "  <a class=\"skip\"", "  <main"),
-            footer: section(&home, "  <footer", "</body>"),
             stage_figures: stage_figures()?,
             cost_figures: costs.into_iter().flatten().collect(),
+            ..Parts::of_home("index.html")
         })
+    }
+
+    /// What all pages have, from the first page of a part of the site.
+    pub fn of_home(name: &str) -> Parts {
+        let home = file(name);
+        Parts {
+            head: section(&home, "  <link rel=\"icon\"", "</head>"),
+            header: section(&home, "  <a class=\"skip\"", "  <main"),
+            footer: section(&home, "  <footer", "</body>"),
+            ..Parts::default()
+        }
     }
 
     /// The parts of a page that needs no other file.
@@ -57,7 +65,7 @@ impl Parts {
 }
 
 /// A file of the site; empty if it doesn't exist.
-fn file(name: &str) -> String {
+pub fn file(name: &str) -> String {
     let path = workspace::root().join("html").join(name);
     fs::read_to_string(path).unwrap_or_default()
 }

@@ -1,9 +1,11 @@
 //! The commands of `cargo lab`, a module for each.
 
+mod book;
 mod diff;
 mod exercise;
 mod fault;
 mod grade;
+mod lesson;
 mod measure;
 mod overview;
 mod package;
@@ -54,6 +56,12 @@ enum Command {
         #[arg(last = true, value_name = "SERVER_OPTIONS")]
         options: Vec<OsString>,
     },
+    /// Read a lesson in your browser, served by the stage that it is about.
+    Lesson {
+        /// The lesson, 0 to 6.
+        #[arg(value_name = "LESSON", value_parser = clap::value_parser!(u8).range(0..=i64::from(LAST_STAGE)))]
+        number: u8,
+    },
     /// Run the checks of a stage on your my_stageN, on the lab's own stage, or on any program.
     Grade(grade::Options),
     /// Show what changes from one stage or step to another, file by file.
@@ -92,6 +100,9 @@ enum Command {
     /// Refresh the patches of the steps to stage 4 after a change of stage 3 or 4.
     #[command(hide = true)]
     Steps(steps::Options),
+    /// Make the pages of the course from LESSONS.md and its translations, for the site.
+    #[command(hide = true)]
+    Book(book::Options),
     /// Measure how fast the stages are, next to other servers, and plot the results.
     ///
     /// Without a command, it builds stages 1 to 4 and 6 in release mode and starts them and each of
@@ -151,6 +162,7 @@ pub fn run(options: Options) -> ExitCode {
             original,
             options,
         }) => run::run(selection, original, &options),
+        Some(Command::Lesson { number }) => lesson::run(number),
         Some(Command::Grade(options)) => grade::run(&options),
         Some(Command::Diff(options)) => diff::run(&options),
         Some(Command::Start {
@@ -163,6 +175,7 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::FaultyServer { arguments }) => Ok(fault::server(&arguments)),
         Some(Command::Soak(options)) => soak::run(&options),
         Some(Command::Steps(options)) => steps::run(&options),
+        Some(Command::Book(options)) => book::run(&options),
         Some(Command::Measure(options)) => measure::measure(&options),
         Some(Command::Viva(options)) => viva::run(&options),
         Some(Command::Package(kind)) => package::run(&kind),

@@ -44,7 +44,7 @@ async function pageOpens(page, stage, file) {
     links.map((link) => link.pathname));
   expectEqual("links in the bar that are marked as this page", current, isInBar ? [target] : []);
   await expectQuiet(page);
-  await takeScreenshots(page, stage, file.replace(".html", ""));
+  await takeScreenshots(page, stage, file.replace(".html", "").replaceAll("/", "-"));
 }
 
 /** Every picture is decoded, the icon too. */
@@ -118,6 +118,17 @@ async function footerNamesStage(page, stage) {
   await open(page, stage, "/");
   const footer = await page.textContent("[data-served]");
   expectIncludes("footer", footer, `This page was served by stage ${stage.number},`);
+}
+
+/** In a block of the lessons, a selection has neither prompts nor output. */
+async function consoleCopiesWhatOneTypes(page, stage) {
+  await open(page, stage, "/lessons/lesson-0.html");
+  const copied = await page.locator(".console.own pre").first().evaluate((block) => {
+    getSelection().selectAllChildren(block);
+    return getSelection().toString();
+  });
+  const typed = "nc 127.0.0.1 7788\nGET /notes.txt HTTP/1.1\nHost: lab\n";
+  expectEqual("what is copied", copied.trimEnd(), typed.trimEnd());
 }
 
 async function searchIsShown(page, stage) {
@@ -246,12 +257,13 @@ function trial(name, run) {
 const siteTrials = {
   "form is processed": formIsProcessed,
   "footer names the stage": footerNamesStage,
+  "console copies what one types": consoleCopiesWhatOneTypes,
   "search is shown": searchIsShown,
   "dropdown opens and closes": dropdownOpensAndCloses,
   "missing page is explained": missingPageIsExplained,
   "private file is explained": privateFileIsExplained,
 };
-const pages = readdirSync(site).filter((file) => file.endsWith(".html"));
+const pages = readdirSync(site, { recursive: true }).filter((file) => file.endsWith(".html"));
 
 for (const stage of stages) {
   // Two trials at a time: more would not be faster.

@@ -1,6 +1,7 @@
 //! The tests of `cargo lab`, with the command itself. With `LAB_CI=1` those run too that build
 //! packages or need other programs.
 
+mod book;
 mod browser;
 mod class;
 mod command;

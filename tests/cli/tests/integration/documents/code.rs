@@ -1,7 +1,7 @@
 //! Code in a document: excerpts, diffs between stages, and edits that the reader makes.
 
-use super::document::{Block, Document};
 use harness::workspace;
+use lab::book::document::{Block, Document};
 use lab::stage_diff::StageDiff;
 use similar::TextDiff;
 use std::collections::BTreeSet;

@@ -9,8 +9,6 @@
 //! Linux.
 
 mod code;
-mod console;
-mod document;
 mod output;
 mod reader;
 mod references;
@@ -19,7 +17,7 @@ mod state_machine;
 mod structure;
 mod wrong_documents;
 
-use document::Document;
+use lab::book::document::Document;
 
 /// What is wrong with a document, without running its commands.
 fn problems(document: &Document) -> Vec<String> {
@@ -38,15 +36,14 @@ fn problems(document: &Document) -> Vec<String> {
 }
 
 /// Looks for problems in every document.
-fn check(problems: fn(&Document) -> Vec<String>) {
-    let documents = Document::all();
+fn check(documents: &[Document], problems: fn(&Document) -> Vec<String>) {
     let problems: Vec<String> = documents.iter().flat_map(problems).collect();
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
 }
 
 #[test]
 fn text_agrees_with_the_code() {
-    check(problems);
+    check(&Document::all(), problems);
 }
 
 #[test]
@@ -57,5 +54,8 @@ fn text_agrees_with_the_code() {
 fn commands_print_what_is_shown() {
     harness::cleanup::handle_signals().unwrap();
     // One document after the other: they use the same ports.
-    check(reader::run);
+    let mut documents = Document::all();
+    // The commands of a translation are those of its original.
+    documents.retain(|document| !document.name.ends_with(".zh.md"));
+    check(&documents, reader::run);
 }

@@ -1,12 +1,12 @@
 //! Runs the commands of a document in order, as its reader would.
 
 use super::code;
-use super::console::{self, Action, Step};
-use super::document::Document;
 use super::output::{Mismatch, Values, compare};
 use super::shell::Shell;
 use harness::process::Signal;
 use harness::workspace;
+use lab::book::console::{self, Action, Step};
+use lab::book::document::Document;
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;

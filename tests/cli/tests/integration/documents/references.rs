@@ -1,11 +1,10 @@
 //! What a document refers to must exist: the targets of links, checks, exercises, faults.
 
-use super::document::Document;
 use clap::ValueEnum;
 use faulty::faults::Fault;
 use harness::workspace;
+use lab::book::document::Document;
 use regex::Regex;
-use std::collections::BTreeMap;
 use std::path::Path;
 use suite::{checks, exercises};
 
@@ -39,28 +38,10 @@ fn check_link(document: &Document, target: &str) -> Result<(), String> {
         return Ok(());
     }
     let other = Document::open(&path.display().to_string());
-    if !other.is_ok_and(|other| anchors(&other).iter().any(|known| known == anchor)) {
+    if !other.is_ok_and(|other| other.anchors().iter().any(|known| known == anchor)) {
         return Err(format!("{} has no such heading", path.display()));
     }
     Ok(())
-}
-
-/// The anchors of a document's headings, as code hosts make them.
-fn anchors(document: &Document) -> Vec<String> {
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
-    let mut anchors = Vec::new();
-    for heading in &document.headings {
-        let is_kept = |char: &char| char.is_alphanumeric() || matches!(char, '-' | '_');
-        let text = heading.text.to_lowercase().replace(' ', "-");
-        let anchor: String = text.chars().filter(is_kept).collect();
-        let count = counts.entry(anchor.clone()).or_default();
-        anchors.push(match count {
-            0 => anchor,
-            _ => format!("{anchor}-{count}"),
-        });
-        *count += 1;
-    }
-    anchors
 }
 
 /// Code spans in kebab-case must be checks, exercises or faults.

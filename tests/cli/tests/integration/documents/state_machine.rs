@@ -1,8 +1,8 @@
 //! The drawings of stage 6's state machine, in its lesson and in `connection.rs`: they have exactly
 //! the states that the code has.
 
-use super::document::{Block, Document};
 use harness::workspace;
+use lab::book::document::{Block, Document};
 use regex::Regex;
 use std::collections::BTreeSet;
 use std::fs;

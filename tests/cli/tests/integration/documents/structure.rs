@@ -1,7 +1,7 @@
 //! The structure of a document: which blocks it may have, and which sections a lesson has.
 
-use super::document::Document;
 use harness::workspace::STAGES;
+use lab::book::document::Document;
 
 /// The documents in which every block is tested.
 const TESTED: [&str; 2] = ["README.md", "LESSONS.md"];

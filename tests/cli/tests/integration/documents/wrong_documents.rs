@@ -2,8 +2,8 @@
 //! nothing. Each begins with a line `=== MESSAGE | MESSAGE`, all of which must be reported with
 //! it, or with `=== correct`.
 
-use super::document::Document;
 use super::{problems, reader};
+use lab::book::document::Document;
 use std::time::Duration;
 
 /// How long a step of a small document may take.

@@ -2,6 +2,7 @@
 
 use harness::workspace;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::{fs, io, mem};
 use walkdir::WalkDir;
@@ -30,6 +31,8 @@ pub struct Block {
 }
 
 pub struct Heading {
+    /// Its line in the document.
+    pub line: usize,
     /// 1 for the title.
     pub level: usize,
     pub text: String,
@@ -42,6 +45,8 @@ impl Document {
         let named = [
             "README.md",
             "LESSONS.md",
+            "README.zh.md",
+            "LESSONS.zh.md",
             "CONTRIBUTING.md",
             "tests/README.md",
         ];
@@ -100,6 +105,7 @@ impl Document {
                     document.blocks.last_mut().unwrap().text = mem::take(&mut content);
                 }
                 Event::End(TagEnd::Heading(level)) => document.headings.push(Heading {
+                    line,
                     level: level as usize,
                     text: mem::take(&mut content),
                 }),
@@ -107,6 +113,24 @@ impl Document {
             }
         }
         document
+    }
+
+    /// The anchors of its headings, as code hosts make them.
+    pub fn anchors(&self) -> Vec<String> {
+        let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+        let mut anchors = Vec::new();
+        for heading in &self.headings {
+            let is_kept = |char: &char| char.is_alphanumeric() || matches!(char, '-' | '_');
+            let text = heading.text.to_lowercase().replace(' ', "-");
+            let anchor: String = text.chars().filter(is_kept).collect();
+            let count = counts.entry(anchor.clone()).or_default();
+            anchors.push(match count {
+                0 => anchor,
+                _ => format!("{anchor}-{count}"),
+            });
+            *count += 1;
+        }
+        anchors
     }
 
     /// A message about a line.

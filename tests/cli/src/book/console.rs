@@ -66,7 +66,8 @@ pub fn steps<'a>(block: &'a Block, next: Option<&'a Block>) -> Vec<Step<'a>> {
     steps
 }
 
-fn action<'a>(text: &'a str, prompt: &str) -> Action<'a> {
+/// What the reader does in a line.
+pub fn action<'a>(text: &'a str, prompt: &str) -> Action<'a> {
     if let Some(command) = text.strip_prefix(prompt) {
         return Action::Run(command.to_string());
     }

@@ -1,0 +1,66 @@
+//! `cargo lab lesson`: shows a lesson in the browser, served by its stage.
+
+use crate::book;
+use harness::style::{BOLD, DIM, paint};
+use harness::workspace::{self, stage};
+use std::env;
+use std::io::{self, BufRead, BufReader};
+use std::process::{Command, ExitCode, Stdio};
+
+/// Starts the stage at a free port, since the lesson uses the stage's own, and opens the browser if there
+/// is one. Ctrl-C ends both this command and the server.
+pub fn run(number: u8) -> Result<ExitCode, String> {
+    // Lesson 0 is about the server that lesson 1 shows.
+    let stage = stage(number.max(1));
+    anstream::eprintln!("{}", paint(DIM, format!("building {} ...", stage.name)));
+    let binary = workspace::build_package(stage.name, false)?;
+    let mut server = Command::new(&binary);
+    server
+        .args(["--listen", "127.0.0.1:0", "--timeout", "5"])
+        .current_dir(workspace::root())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    let cannot_start = |error: io::Error| format!("Cannot start {}: {error}", binary.display());
+    let mut server = server.spawn().map_err(cannot_start)?;
+    let mut announcement = String::new();
+    if let Some(output) = &mut server.stdout {
+        BufReader::new(output)
+            .read_line(&mut announcement)
+            .map_err(cannot_start)?;
+    }
+    let address = announcement
+        .trim_end()
+        .rsplit(' ')
+        .next()
+        .unwrap_or_default();
+    if !address.starts_with("http://") {
+        let _ = server.kill();
+        let _ = server.wait();
+        return Err(format!("{} doesn't say its address.", stage.name));
+    }
+    let page = format!("{address}{}", book::address_of_lesson(number));
+    anstream::println!("{} {page}", paint(BOLD, format!("Lesson {number}:")));
+    anstream::println!(
+        "{}",
+        paint(DIM, format!("Served by {}. Ctrl-C ends it.", stage.name))
+    );
+    if has_browser() {
+        // The address is on the screen.
+        let _ = open::that_detached(&page);
+    }
+    let status = server.wait().map_err(cannot_start)?;
+    Ok(if status.success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Whether a browser could open a window here.
+fn has_browser() -> bool {
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    cfg!(target_os = "macos")
+        || ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"]
+            .into_iter()
+            .any(is_set)
+}
