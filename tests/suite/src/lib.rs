@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod checks;
+pub mod columns;
 pub mod exercises;
 pub mod explain;
 pub mod patch;

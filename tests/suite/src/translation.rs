@@ -6,11 +6,15 @@
 //!
 //! Until [`choose`] is called, and for what other programs read, the language is English.
 
+use crate::columns;
 use std::collections::BTreeMap;
 use std::env;
 use std::fmt::Display;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many columns a paragraph has at most. In the sources, lines of English are as long.
+const COLUMNS: usize = 96;
 
 /// A language other than English.
 pub struct Language {
@@ -36,11 +40,6 @@ impl Language {
         }
     }
 
-    /// Its file, as it is written.
-    pub fn json(&self) -> &'static str {
-        self.json
-    }
-
     /// The translations by their English texts. A test reads the file of each language.
     pub fn texts(&self) -> &BTreeMap<String, String> {
         let parse = || serde_json::from_str(self.json).unwrap_or_default();
@@ -62,6 +61,8 @@ pub fn choose_english() {
 
 /// The place of the language that these variables ask for.
 fn place(variable: impl Fn(&str) -> Option<String>) -> Result<usize, String> {
+    // An empty variable counts as missing (POSIX, 8.2).
+    let variable = |name| variable(name).filter(|value| !value.is_empty());
     let mut languages = LANGUAGES.iter();
     if let Some(code) = variable("LAB_LANG") {
         if code == "en" {
@@ -78,10 +79,8 @@ fn place(variable: impl Fn(&str) -> Option<String>) -> Result<usize, String> {
                 )
             });
     }
-    // An empty variable counts as missing (POSIX, 8.2).
-    let variables = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter();
-    let locale = variables.filter_map(variable).find(|it| !it.is_empty());
-    let locale = locale.unwrap_or_default();
+    let mut variables = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter();
+    let locale = variables.find_map(variable).unwrap_or_default();
     let place = languages.position(|language| locale.starts_with(language.code));
     Ok(place.unwrap_or(ENGLISH))
 }
@@ -133,8 +132,8 @@ pub fn paragraphs(english: &str) -> String {
     if is_english() {
         return english.to_string();
     }
-    let keys = paragraph_keys(english);
-    let translated: Vec<&str> = keys.iter().map(|key| text(key)).collect();
+    let keys = paragraph_keys(english).into_iter();
+    let translated: Vec<String> = keys.map(|key| columns::wrap(text(&key), COLUMNS)).collect();
     translated.join("\n\n")
 }
 
@@ -160,26 +159,6 @@ pub fn paragraph_keys(english: &str) -> Vec<String> {
     english.split("\n\n").map(join).collect()
 }
 
-/// How many columns a text takes in a terminal: Chinese characters take two.
-pub fn width(text: &str) -> usize {
-    let columns = |character| match character {
-        '\u{2e80}'..='\u{a4cf}'
-        | '\u{ac00}'..='\u{d7a3}'
-        | '\u{f900}'..='\u{faff}'
-        | '\u{fe30}'..='\u{fe4f}'
-        | '\u{ff01}'..='\u{ff60}'
-        | '\u{ffe0}'..='\u{ffe6}' => 2,
-        _ => 1,
-    };
-    text.chars().map(columns).sum()
-}
-
-/// The text with spaces up to that many columns.
-pub fn pad(text: &str, columns: usize) -> String {
-    let spaces = columns.saturating_sub(width(text));
-    format!("{text}{}", " ".repeat(spaces))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -199,6 +178,7 @@ mod tests {
             (&[][..], "en"),
             (&[("LANG", "zh_CN.UTF-8")], "zh"),
             (&[("LC_ALL", ""), ("LC_MESSAGES", "zh")], "zh"),
+            (&[("LAB_LANG", ""), ("LANG", "zh")], "zh"),
             (&[("LC_ALL", "C"), ("LANG", "zh_CN.UTF-8")], "en"),
             (&[("LAB_LANG", "en"), ("LANG", "zh_CN.UTF-8")], "en"),
             (&[("LAB_LANG", "zh"), ("LC_ALL", "C")], "zh"),
@@ -224,13 +204,6 @@ mod tests {
             "a list:\n- one\n  two\n10. three 10 four",
         ];
         assert_eq!(paragraph_keys(text), expected);
-    }
-
-    #[test]
-    fn chinese_characters_take_two_columns() {
-        assert_eq!(width("ab：一"), 6);
-        assert_eq!(pad("一", 3), "一 ");
-        assert_eq!(pad("long", 3), "long");
     }
 
     #[test]

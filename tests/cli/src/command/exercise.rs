@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let program = match program {
         Ok(program) => program,
         Err(error) => {
-            anstream::println!("{} {error}", paint(RED.bold(), "✗"));
+            anstream::println!("{} {}", paint(RED.bold(), "✗"), text(&error));
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -101,7 +101,7 @@ fn list() {
         );
         anstream::println!("{}", paint(BOLD, heading));
         for exercise in exercises::all().filter(|exercise| exercise.stage == stage.number) {
-            let name = paint(CYAN, format!("{:16}", exercise.name));
+            let name = paint(CYAN, format!("{:18}", exercise.name));
             anstream::print!("  {name}  {}", text(exercise.title));
             if is_started(exercise) {
                 let started = fill(

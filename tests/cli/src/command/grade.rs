@@ -29,7 +29,7 @@ use std::time::Duration;
 use suite::checks;
 use suite::explain::Details;
 use suite::run;
-use suite::translation::fill;
+use suite::translation::{fill, text};
 
 #[derive(Args)]
 pub struct Options {
@@ -214,7 +214,7 @@ fn program(options: &Options, package: &str) -> Result<Program, (Status, String)
         (None, Some(path)) => return submitted_program(options, path, user),
         (None, None) => program::build(package),
     };
-    let mut program = program.map_err(|error| (Status::Failed, error))?;
+    let mut program = program.map_err(|error| (Status::Failed, text(&error).to_string()))?;
     program.user = user;
     Ok(program)
 }

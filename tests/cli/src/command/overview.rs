@@ -5,7 +5,8 @@ use harness::style::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
 use harness::workspace::{self, STAGES, Stage};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use suite::translation::{fill, pad, text, width};
+use suite::columns::{pad, width};
+use suite::translation::{fill, text};
 
 type Scores = BTreeMap<String, Score>;
 

@@ -10,9 +10,10 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use suite::columns::pad;
 use suite::exercises::Exercise;
 use suite::steps::STEPS;
-use suite::translation::{fill, later, pad, text};
+use suite::translation::{fill, later, text};
 
 /// The files that stage 5 adds, in the order in which to write them, and what they are for.
 const GATEWAY_FILES: [(&str, &str); 7] = [

@@ -68,7 +68,7 @@ pub fn run(target: Target, original: bool) -> Result<ExitCode, String> {
         let graded = fingerprint::of(&[&folder]).ok();
         anstream::println!();
         if let Err(error) = grade(target, &package, is_own) {
-            anstream::println!("{error}");
+            anstream::println!("{}", text(&error));
         }
         let hint = fill(
             "Waiting for changes in {package}/. Press Ctrl-C to stop.",

@@ -105,6 +105,7 @@ fn shown() -> BTreeSet<String> {
         texts.extend(exercise.references.iter().copied().map(String::from));
         texts.insert(exercise.title.to_string());
     }
+    texts.insert(workspace::BUILD_FAILED.to_string());
     let ideas = STAGES.iter().map(|stage| stage.idea);
     let titles = STEPS.iter().map(|step| step.title);
     let faults = TABLE.iter().map(|row| row.description);
