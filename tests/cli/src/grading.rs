@@ -19,6 +19,7 @@ use suite::check::{ANNOUNCEMENT, Check};
 use suite::checks;
 use suite::explain::Details;
 use suite::run::{self, Run, TimedVerdict, Verdict};
+use suite::translation::{fill, text};
 
 /// How long it may take to grade a program that is built. No server makes it take that long, so the
 /// grading process itself must be stuck.
@@ -84,7 +85,8 @@ impl Grading {
             self.record(index, timed);
             bar.inc(1);
             if matches!(timed.verdict, Verdict::Failed(_)) {
-                bar.set_message(format!("failed: {}", self.checks[index].id));
+                let id = self.checks[index].id;
+                bar.set_message(fill("failed: {id}", &[("id", &id)]));
             }
         });
         bar.finish_and_clear();
@@ -100,7 +102,10 @@ impl Grading {
     /// What there is to say about the whole run: why nothing else could pass.
     fn summary(&self, verdicts: &[TimedVerdict]) -> String {
         if let Some(reason) = quota::exceeded() {
-            return format!("The server was stopped for good: {reason}.");
+            return fill(
+                "The server was stopped for good: {reason}.",
+                &[("reason", &reason)],
+            );
         }
         let announcement = self
             .checks
@@ -111,16 +116,19 @@ impl Grading {
             return String::new();
         };
         let problem = match failure.evidence.kind {
-            FailureKind::NotStarted => "The server doesn't start",
-            FailureKind::NotAnnounced => "The server doesn't announce its address",
-            FailureKind::WrongAddress => "The server listens on another address",
-            FailureKind::NotListening => "The server doesn't accept connections",
+            FailureKind::NotStarted => text("The server doesn't start"),
+            FailureKind::NotAnnounced => text("The server doesn't announce its address"),
+            FailureKind::WrongAddress => text("The server listens on another address"),
+            FailureKind::NotListening => text("The server doesn't accept connections"),
             _ => return String::new(),
         };
         let received = failure.evidence.received.lines().next();
         match (self.details, received) {
-            (Details::Full, Some(received)) => format!("{problem}: {received}."),
-            _ => format!("{problem}."),
+            (Details::Full, Some(received)) => fill(
+                "{problem}: {received}.",
+                &[("problem", &problem), ("received", &received)],
+            ),
+            _ => fill("{problem}.", &[("problem", &problem)]),
         }
     }
 
@@ -147,7 +155,10 @@ impl Grading {
         let mut timed = timed.clone();
         // A check breaks when what it needs is killed, too.
         if let (Verdict::Broken(_), Some(reason)) = (&timed.verdict, quota::exceeded()) {
-            timed.verdict = Verdict::NotReached(format!("the server was stopped: {reason}"));
+            timed.verdict = Verdict::NotReached(fill(
+                "the server was stopped: {reason}",
+                &[("reason", &reason)],
+            ));
         }
         let check = &mut lock(&self.report).checks[index];
         check.record(self.checks[index], &timed, self.details, self.stage);

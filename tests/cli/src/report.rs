@@ -11,6 +11,7 @@ use suite::CONTRACT_VERSION;
 use suite::check::{Check, points};
 use suite::explain::{Details, explain, summarize};
 use suite::run::{TimedVerdict, Verdict};
+use suite::translation::{fill, text};
 
 /// The name and version of the schema.
 pub const SCHEMA: &str = "http-lab/grade/v2";
@@ -66,9 +67,10 @@ impl Budget {
     pub fn note(&self) -> Option<String> {
         let (count, grades) = (self.recent.len(), self.grades);
         self.is_exceeded().then(|| {
-            format!(
+            fill(
                 "This is grade {count} within an hour. After {grades}, there are hints only. Test your server \
-                 yourself before the next one."
+                 yourself before the next one.",
+                &[("count", &count), ("grades", &grades)],
             )
         })
     }
@@ -134,14 +136,18 @@ impl CheckReport {
     fn new(check: &Check, points: u32) -> CheckReport {
         CheckReport {
             id: check.id.to_string(),
-            must: check.must.to_string(),
+            must: text(check.must).to_string(),
             status: Status::NotRun,
             score: 0,
             max_score: points,
             seconds: 0.0,
             first_attempt: None,
             lesson: check.lesson(),
-            output: "  not run: the run ended before this check started\n".to_string(),
+            output: format!(
+                "  {}{}\n",
+                text("not run: "),
+                text("the run ended before this check started")
+            ),
         }
     }
 
@@ -181,7 +187,7 @@ impl Report {
             status: Status::NotRun,
             score: 0,
             max_score: 100,
-            message: "The run was interrupted.".to_string(),
+            message: text("The run was interrupted.").to_string(),
             checks: checks
                 .map(|(check, points)| CheckReport::new(check, points))
                 .collect(),

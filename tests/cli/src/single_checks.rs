@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use suite::check::{Check, points};
 use suite::explain::{Details, explain};
 use suite::run::{Run, TimedVerdict, Verdict};
+use suite::translation::{fill, text};
 
 /// Lists checks with their points.
 pub fn list(checks: &[&Check]) {
@@ -14,15 +15,17 @@ pub fn list(checks: &[&Check]) {
     let width = checks.iter().map(|check| check.id.len()).max().unwrap_or(0);
     for (check, points) in checks.iter().zip(&points) {
         let id = paint(CYAN, format!("{:width$}", check.id));
-        let system = check.linux_only.then_some(" (Linux only)");
-        anstream::println!(
-            "{points:3}  {id}  {}{}",
-            check.must,
-            paint(DIM, system.unwrap_or_default())
-        );
+        let must = text(check.must);
+        let system = if check.linux_only {
+            paint(DIM, text(" (Linux only)"))
+        } else {
+            String::new()
+        };
+        anstream::println!("{points:3}  {id}  {must}{system}");
     }
     let total: u32 = points.iter().sum();
-    anstream::println!("{total:3}  points in {} checks", checks.len());
+    let unit = fill("points in {count} checks", &[("count", &checks.len())]);
+    anstream::println!("{total:3}  {unit}");
 }
 
 /// Runs the checks whose ids contain `part`, after those that they need, and explains each verdict.
@@ -48,7 +51,8 @@ pub fn run_matching(
         }
     }
     cleanup::kill_orphans();
-    anstream::println!("{}", paint(DIM, format!("seed {seed}")));
+    let seed = fill("seed {seed}", &[("seed", &seed)]);
+    anstream::println!("{}", paint(DIM, seed));
     Ok(code)
 }
 
@@ -57,7 +61,10 @@ pub fn print_verdict(check: &Check, timed: &TimedVerdict, stage: u8) -> bool {
     let passed = matches!(timed.verdict, Verdict::Passed);
     let (style, sign) = if passed { (GREEN, '✓') } else { (RED, '✗') };
     let port = workspace::stage(stage).port;
-    let text = explain(check, timed, Details::Full, port);
-    anstream::println!("{}\n{text}", paint(style, format!("{sign} {}", check.id)));
+    let explanation = explain(check, timed, Details::Full, port);
+    anstream::println!(
+        "{}\n{explanation}",
+        paint(style, format!("{sign} {}", check.id))
+    );
     passed
 }

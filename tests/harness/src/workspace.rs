@@ -66,6 +66,9 @@ pub const STAGES: [Stage; 6] = [
     },
 ];
 
+/// The error that students meet most often.
+pub const BUILD_FAILED: &str = "the build failed; see the compiler's messages above";
+
 /// The stage with that number, from 1 on.
 pub fn stage(number: u8) -> &'static Stage {
     &STAGES[usize::from(number) - 1]
@@ -209,7 +212,7 @@ fn build(mut cargo: Command) -> Result<Vec<Binary>, String> {
     if status.success() {
         return Ok(binaries);
     }
-    Err("the build failed; see the compiler's messages above".to_string())
+    Err(BUILD_FAILED.to_string())
 }
 
 /// The programs, other than tests, in the messages of `cargo --message-format=json`.

@@ -1,5 +1,6 @@
 //! A check: one thing that a server must do, and what to say when it doesn't.
 
+use crate::translation::fill;
 use harness::context::TestContext;
 use harness::error::{CheckResult, FailureKind};
 use std::cmp::Reverse;
@@ -72,7 +73,10 @@ impl Check {
     pub fn lesson(&self) -> String {
         match self.exercise {
             Some(exercise) => format!("cargo lab exercise {exercise}"),
-            None => format!("LESSONS.md, lesson {}", self.stages.start()),
+            None => fill(
+                "LESSONS.md, lesson {lesson}",
+                &[("lesson", self.stages.start())],
+            ),
         }
     }
 

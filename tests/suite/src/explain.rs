@@ -3,6 +3,7 @@
 
 use crate::check::Check;
 use crate::run::{Failure, TimedVerdict, Verdict};
+use crate::translation::{fill, text};
 use clap::ValueEnum;
 use harness::error::FailureKind;
 use harness::text::{SHOWN_BYTES, readable, truncate};
@@ -37,8 +38,8 @@ const TEXT_LIMIT: usize = 3000;
 pub fn explain(check: &Check, timed: &TimedVerdict, details: Details, port: u16) -> String {
     match (&timed.verdict, &timed.first_attempt) {
         (Verdict::Passed, Some(first)) => {
-            let first = summarize(first, details);
-            format!("  first attempt, on a machine that was too busy: {first}\n")
+            let label = text("first attempt, on a machine that was too busy: ");
+            format!("  {label}{}\n", summarize(first, details))
         }
         (verdict, _) => explain_verdict(check, verdict, details, port),
     }
@@ -49,41 +50,47 @@ pub fn summarize(verdict: &Verdict, details: Details) -> String {
     match verdict {
         Verdict::Failed(failure) if details == Details::Full => {
             let received = failure.evidence.received.trim_start().lines().next();
-            format!("failed, received {}", received.unwrap_or_default())
+            let received = received.unwrap_or_default();
+            fill("failed, received {received}", &[("received", &received)])
         }
-        Verdict::Broken(reason) => format!("broken: {reason}"),
-        _ => "failed".to_string(),
+        Verdict::Broken(reason) => fill("broken: {reason}", &[("reason", reason)]),
+        _ => text("failed").to_string(),
     }
 }
 
 fn explain_verdict(check: &Check, verdict: &Verdict, details: Details, port: u16) -> String {
-    let must = format!("  must: {}\n", check.must);
-    let failure = match verdict {
+    let line = |label: &str, text: &str| format!("  {label}{text}\n");
+    let must = line(text("must: "), text(check.must));
+    let (label, reason) = match verdict {
         Verdict::Passed => return String::new(),
-        Verdict::NotReached(reason) => return format!("{must}  not reached: {reason}\n"),
-        Verdict::NotRun(reason) => return format!("{must}  not run: {reason}\n"),
-        Verdict::Broken(reason) => {
-            return format!("{must}  BROKEN by the harness, not by the server: {reason}\n");
-        }
-        Verdict::Failed(failure) => failure,
+        Verdict::NotReached(reason) => (text("not reached: "), reason),
+        Verdict::NotRun(reason) => (text("not run: "), reason),
+        Verdict::Broken(reason) => (text("BROKEN by the harness, not by the server: "), reason),
+        Verdict::Failed(failure) => return must + &explain_failure(check, failure, details, port),
     };
+    must + &line(label, reason)
+}
+
+/// What follows what the server must do.
+fn explain_failure(check: &Check, failure: &Failure, details: Details, port: u16) -> String {
+    let mut explanation = String::new();
     if details == Details::None {
-        return must;
+        return explanation;
     }
-    let mut text = must;
     if details == Details::Full {
-        text += &evidence(failure);
+        explanation += &evidence(failure);
     }
-    text += &format!("  why: {}\n  hint: {}\n", check.why, hint(check, failure));
-    text += &format!("  read: {}\n", check.lesson());
+    let (why, hint) = (text(check.why), hint(check, failure));
+    explanation += &format!("  {}{why}\n  {}{hint}\n", text("why: "), text("hint: "));
+    explanation += &format!("  {}{}\n", text("read: "), check.lesson());
     if details == Details::Full
         && check.replayable
         && !failure.names_site
         && let Some(command) = replay_command(&failure.evidence.sent, port)
     {
-        text += &format!("  try: {command}\n");
+        explanation += &format!("  {}{command}\n", text("try: "));
     }
-    text
+    explanation
 }
 
 /// A check's hint is about its subject. If a server fails before it gets there, that hint would
@@ -91,54 +98,55 @@ fn explain_verdict(check: &Check, verdict: &Verdict, details: Details, port: u16
 fn hint(check: &Check, failure: &Failure) -> &'static str {
     let kind = failure.evidence.kind;
     if check.about.contains(&kind) {
-        return check.hint;
+        return text(check.hint);
     }
     match kind {
-        FailureKind::Behavior => check.hint,
-        FailureKind::NotStarted => {
+        FailureKind::Behavior => text(check.hint),
+        FailureKind::NotStarted => text(
             "Run it by hand with --listen, --root and --timeout. Many servers run at once: use the \
-             address that --listen gives, and a free port if its port is 0."
-        }
-        FailureKind::NotAnnounced => {
+             address that --listen gives, and a free port if its port is 0.",
+        ),
+        FailureKind::NotAnnounced => text(
             "Print exactly this line, with the actual port, to standard output once you listen, and \
-             flush it."
-        }
-        FailureKind::WrongAddress => "Listen on the address that --listen gives.",
+             flush it.",
+        ),
+        FailureKind::WrongAddress => text("Listen on the address that --listen gives."),
         FailureKind::NotListening => {
-            "The server is running, but doesn't accept connections: is it still in its loop?"
+            text("The server is running, but doesn't accept connections: is it still in its loop?")
         }
-        FailureKind::Exited => {
-            "No client and no request may end the server. The end of its log may say what did."
-        }
-        FailureKind::StartedAgain => {
+        FailureKind::Exited => text(
+            "No client and no request may end the server. The end of its log may say what did.",
+        ),
+        FailureKind::StartedAgain => text(
             "A child became another server: is it told that it is a child, and does it then serve \
-             the client that it was given?"
-        }
-        FailureKind::NoResponse => {
+             the client that it was given?",
+        ),
+        FailureKind::NoResponse => text(
             "Whoever handled this connection ended without a response. Look for an error or a \
-             panic in the log."
-        }
-        FailureKind::TooSlow => {
+             panic in the log.",
+        ),
+        FailureKind::TooSlow => text(
             "The server got the request but didn't finish. What does it wait for: more input, a \
-             lock, a child?"
-        }
+             lock, a child?",
+        ),
     }
 }
 
 /// What was sent, expected and received, and the end of the server's log.
 fn evidence(failure: &Failure) -> String {
     let evidence = &failure.evidence;
-    let mut text = String::new();
+    let mut shown = String::new();
     if !evidence.sent.is_empty() {
-        text += &format!("  sent:\n{}", readable(&evidence.sent));
+        shown += &format!("  {}\n{}", text("sent:"), readable(&evidence.sent));
     }
     let expected = truncate(&evidence.expected, TEXT_LIMIT);
     let received = truncate(&evidence.received, TEXT_LIMIT);
-    text += &format!("  expected: {expected}\n  received: {received}\n");
+    shown += &format!("  {}{expected}\n", text("expected: "));
+    shown += &format!("  {}{received}\n", text("received: "));
     if !failure.log.is_empty() {
-        text += &format!("  end of its log:\n{}", readable(&failure.log));
+        shown += &format!("  {}\n{}", text("end of its log:"), readable(&failure.log));
     }
-    text
+    shown
 }
 
 /// A shell command that sends these bytes to a server on that port; `None` if they are too many.

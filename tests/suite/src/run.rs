@@ -1,6 +1,7 @@
 //! Runs checks, many at a time, since most of the time they wait.
 
 use crate::check::Check;
+use crate::translation::{fill, text};
 use harness::cleanup;
 use harness::context::TestContext;
 use harness::error::{CheckError, Evidence};
@@ -191,7 +192,7 @@ fn run_expecting(must_pass: bool, check: &Check, program: &Program, seed: u64) -
 
 fn attempt(check: &Check, program: &Program, seed: u64) -> Verdict {
     if !check.is_supported() {
-        return Verdict::NotRun("it needs /proc, which only Linux has".to_string());
+        return Verdict::NotRun(text("it needs /proc, which only Linux has").to_string());
     }
     let unprivileged = check
         .without_root
@@ -277,9 +278,15 @@ impl Run {
         let index = self.checks.iter().position(|check| check.id == id)?;
         match &self.verdict(index).verdict {
             Verdict::Passed => None,
-            Verdict::Broken(_) => Some(Verdict::Broken(format!("it needs `{id}`, which broke"))),
+            Verdict::Broken(_) => {
+                let reason = fill("it needs `{id}`, which broke", &[("id", &id)]);
+                Some(Verdict::Broken(reason))
+            }
             Verdict::NotRun(reason) => Some(Verdict::NotRun(reason.clone())),
-            Verdict::Failed(_) => Some(Verdict::NotReached(format!("`{id}` must pass first"))),
+            Verdict::Failed(_) => {
+                let reason = fill("`{id}` must pass first", &[("id", &id)]);
+                Some(Verdict::NotReached(reason))
+            }
             Verdict::NotReached(reason) => Some(Verdict::NotReached(reason.clone())),
         }
     }

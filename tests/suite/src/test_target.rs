@@ -3,6 +3,7 @@
 use crate::check::Check;
 use crate::explain::{Details, explain};
 use crate::run::{self, Run, Verdict};
+use crate::translation::{self, fill, text};
 use crate::{checks, exercises};
 use harness::cleanup;
 use harness::program::Program;
@@ -17,6 +18,7 @@ pub fn run(package: &str, binary: &Path) -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(run::max_concurrent());
     let prepared = checks_of(package).and_then(|suite| {
+        translation::choose()?;
         run::prepare()?;
         Ok((suite, run::seed()?))
     });
@@ -28,7 +30,11 @@ pub fn run(package: &str, binary: &Path) -> ExitCode {
         }
     };
     if !arguments.list {
-        println!("seed {seed} (LAB_SEED={seed} repeats this run)");
+        let line = fill(
+            "seed {seed} (LAB_SEED={seed} repeats this run)",
+            &[("seed", &seed)],
+        );
+        println!("{line}");
     }
     checks.sort_by_key(|check| !check.slow);
     let run = Arc::new(Run::new(checks, Program::new(binary), seed));
@@ -39,8 +45,9 @@ pub fn run(package: &str, binary: &Path) -> ExitCode {
             if matches!(timed.verdict, Verdict::Passed) {
                 return Ok(());
             }
-            let text = explain(run.checks[index], timed, Details::Full, stage.port);
-            Err(format!("{text}  repeat: LAB_SEED={seed}\n").into())
+            let explanation = explain(run.checks[index], timed, Details::Full, stage.port);
+            let repeat = text("repeat: ");
+            Err(format!("{explanation}  {repeat}LAB_SEED={seed}\n").into())
         };
         Trial::test(check.id, test).with_ignored_flag(!check.is_supported())
     });

@@ -1,10 +1,10 @@
 //! The page of all checks of the stages.
 
-use super::edition::{EDITIONS, Edition};
+use super::edition::Edition;
 use harness::workspace::STAGES;
 use pulldown_cmark::{Parser, html};
 use suite::check::Check;
-use suite::checks;
+use suite::{checks, translation};
 
 /// A section for each stage, with the checks that are new there.
 pub fn html(edition: &Edition) -> String {
@@ -45,8 +45,7 @@ fn section(check: &Check, edition: &Edition) -> String {
 
 /// A text of the suite in the language of an edition.
 fn translated<'a>(edition: &Edition, text: &'a str) -> &'a str {
-    let _ = (edition, EDITIONS.len());
-    text
+    translation::in_language(edition.language, text).unwrap_or(text)
 }
 
 /// Text with code spans as HTML.

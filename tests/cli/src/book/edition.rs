@@ -1,5 +1,7 @@
 //! The editions of the course: the same lessons in several languages.
 
+use suite::translation;
+
 /// The course in one language.
 pub struct Edition {
     /// Its code, as in `<html lang="en">` and `LAB_LANG=en`.
@@ -83,7 +85,7 @@ pub const EDITIONS: [Edition; 2] = [
 
 /// The edition in the reader's language.
 pub fn chosen() -> &'static Edition {
-    let language = std::env::var("LAB_LANG").unwrap_or_default();
-    let edition = EDITIONS.iter().find(|edition| edition.language == language);
+    let mut editions = EDITIONS.iter();
+    let edition = editions.find(|edition| edition.language == translation::code());
     edition.unwrap_or(&EDITIONS[0])
 }

@@ -23,11 +23,21 @@ impl Page<'_> {
     /// The page as HTML, with what all pages of the site have.
     pub fn html(&self, parts: &Parts) -> String {
         let Page { edition, name, .. } = self;
-        let other = if edition.language == EDITIONS[0].language {
-            &EDITIONS[1]
-        } else {
-            &EDITIONS[0]
-        };
+        let others = EDITIONS
+            .iter()
+            .filter(|other| other.language != edition.language);
+        let (mut alternates, mut languages) = (String::new(), String::new());
+        for Edition {
+            language,
+            name: own_name,
+            folder,
+            ..
+        } in others
+        {
+            let address = format!("href=\"/{folder}lessons/{name}.html\" hreflang=\"{language}\"");
+            alternates += &format!("  <link rel=\"alternate\" {address}>\n");
+            languages += &format!("<a {address} lang=\"{language}\">{own_name}</a>\n");
+        }
         // The content comes last: it may contain a name in braces.
         PAGE.replace("{language}", edition.language)
             .replace("{title}", &encode_text(self.title))
@@ -35,12 +45,8 @@ impl Page<'_> {
                 "{description}",
                 &encode_double_quoted_attribute(edition.words.description),
             )
-            .replace("{other-language}", other.language)
-            .replace("{other-name}", other.name)
-            .replace(
-                "{other-address}",
-                &format!("/{}lessons/{name}.html", other.folder),
-            )
+            .replace("{alternates}", &alternates)
+            .replace("{languages}", &languages)
             .replace("{head}", &parts.head)
             .replace("{header}", &parts.header)
             .replace("{footer}", &parts.footer)

@@ -5,6 +5,7 @@
 //! original shows.
 
 use super::document::{Document, Heading};
+use super::edition::EDITIONS;
 use harness::workspace;
 use std::collections::BTreeMap;
 use std::{fs, io};
@@ -15,8 +16,8 @@ pub const TRANSLATIONS: [(&str, &str); 2] = [
     ("README.md", "README.zh.md"),
 ];
 
-/// The first page of the site, and its translation.
-const HOME: (&str, &str) = ("html/index.html", "html/zh/index.html");
+/// The first page of the site, with its translations.
+const HOMES: [(&str, &str); 1] = [("html/index.html", "html/zh/index.html")];
 
 /// The begin and the end of the comment with a checksum.
 const MARK: (&str, &str) = ("<!-- en: ", " -->");
@@ -75,23 +76,23 @@ pub fn all_drift() -> io::Result<Vec<String>> {
             (translation, &read(translation)?),
         ));
     }
-    problems.extend(home_drift(&read(HOME.0)?, &read(HOME.1)?));
+    for (original, translation) in HOMES {
+        let problem = home_drift(&read(original)?, &read(translation)?);
+        problems.extend(problem.map(|problem| format!("{translation} {problem}")));
+    }
     Ok(problems)
 }
 
 /// How the translation of the first page differs from its original.
 fn home_drift(original: &str, translation: &str) -> Option<String> {
-    let name = HOME.1;
     if !translation.contains(&mark(original)) {
-        return Some(format!(
-            "{name} is older than {}. Translate what has changed, then run `cargo lab book --translated`",
-            HOME.0
-        ));
+        let advice = "Translate what has changed, then run `cargo lab book --translated`";
+        return Some(format!("is older than its original. {advice}"));
     }
     let [mut expected, mut found] = [original, translation].map(addresses);
     expected.sort();
     found.sort();
-    (expected != found).then(|| format!("{name} has the addresses {found:?}, not {expected:?}"))
+    (expected != found).then(|| format!("has the addresses {found:?}, not {expected:?}"))
 }
 
 /// The addresses that a page names, without what tells the languages apart.
@@ -104,7 +105,11 @@ fn addresses(page: &str) -> Vec<String> {
             .any(|it| name.ends_with(it))
     });
     let common = |(_, value): (&str, &str)| {
-        let value = value.replace("/zh/", "/");
+        let folders = EDITIONS.iter().map(|edition| edition.folder);
+        let folders = folders.filter(|folder| !folder.is_empty());
+        let value = folders.fold(value.to_string(), |value, folder| {
+            value.replace(&format!("/{folder}"), "/")
+        });
         match value.strip_suffix("index.html") {
             Some(folder) if !folder.ends_with("lessons/") => folder.to_string(),
             _ => value,
@@ -237,11 +242,14 @@ pub fn accept() -> io::Result<()> {
         let text = with_marks(&read(original)?, &read(translation)?);
         fs::write(workspace::root().join(translation), text)?;
     }
-    let page = read(HOME.1)?;
-    let lines = page.lines().filter(|line| !line.starts_with(MARK.0));
-    let mut lines: Vec<String> = lines.map(str::to_string).collect();
-    lines.insert(1, mark(&read(HOME.0)?));
-    fs::write(workspace::root().join(HOME.1), lines.join("\n") + "\n")
+    for (original, translation) in HOMES {
+        let page = read(translation)?;
+        let lines = page.lines().filter(|line| !line.starts_with(MARK.0));
+        let mut lines: Vec<String> = lines.map(str::to_string).collect();
+        lines.insert(1, mark(&read(original)?));
+        fs::write(workspace::root().join(translation), lines.join("\n") + "\n")?;
+    }
+    Ok(())
 }
 
 /// A translation with the checksums of its original.
@@ -286,7 +294,7 @@ mod tests {
         let marked = format!("{}{page}", mark(original));
         assert_eq!(home_drift(original, &marked), None);
         let found = home_drift(original, page).unwrap();
-        assert!(found.contains("is older than html/index.html"), "{found}");
+        assert!(found.contains("is older than its original"), "{found}");
         let found = home_drift(original, &marked.replace("a.html", "b.html")).unwrap();
         assert!(found.contains("has the addresses"), "{found}");
     }

@@ -11,6 +11,7 @@ use harness::style::{BOLD, CYAN, DIM, GREEN, RED, paint};
 use similar::{ChangeTag, TextDiff};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use suite::translation::fill;
 
 #[derive(Args)]
 pub struct Options {
@@ -72,7 +73,10 @@ fn show(diff: &StageDiff) {
     for file in &diff.files {
         let name = &file.name;
         if file.is_unchanged() {
-            anstream::println!("{}", paint(DIM, format!("= {name}: unchanged")));
+            anstream::println!(
+                "{}",
+                paint(DIM, fill("= {name}: unchanged", &[("name", name)]))
+            );
             continue;
         }
         let LineCounts { added, removed } = file.line_counts();
@@ -93,5 +97,9 @@ fn show(diff: &StageDiff) {
         }
     }
     let LineCounts { added, removed } = diff.line_counts();
-    anstream::println!("\n{added} lines added, {removed} removed.");
+    let text = fill(
+        "{added} lines added, {removed} removed.",
+        &[("added", &added), ("removed", &removed)],
+    );
+    anstream::println!("\n{text}");
 }

@@ -1,6 +1,7 @@
 //! `cargo lab exercise`: shows the task of an exercise, and checks whether it is done.
 
 use super::exit_code;
+use super::help::values;
 use crate::grading::Grading;
 use crate::report::{Report, Status};
 use crate::{format, program, single_checks};
@@ -15,6 +16,7 @@ use suite::check::Check;
 use suite::exercises::{self, Exercise};
 use suite::explain::Details;
 use suite::run;
+use suite::translation::{fill, paragraphs, text};
 
 #[derive(Args)]
 pub struct Options {
@@ -27,7 +29,7 @@ pub struct Options {
     server: Option<PathBuf>,
 
     /// How much to show of each failure.
-    #[arg(long, value_enum, default_value = "full")]
+    #[arg(long, value_parser = values::<Details>(), default_value = "full")]
     details: Details,
 
     /// Repeat the run with this seed.
@@ -62,7 +64,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     }
     if options.server.is_none() && !is_started(exercise) {
         let start = paint(CYAN, format!("cargo lab start {}", exercise.name));
-        anstream::println!("{} {start}", paint(BOLD, "Next:"));
+        anstream::println!("{}{start}", paint(BOLD, text("Next: ")));
         return Ok(ExitCode::FAILURE);
     }
     run::prepare()?;
@@ -74,7 +76,7 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     let program = match program {
         Ok(program) => program,
         Err(error) => {
-            anstream::println!("{} {error}", paint(RED.bold(), "✗"));
+            anstream::println!("{} {}", paint(RED.bold(), "✗"), text(&error));
             return Ok(ExitCode::FAILURE);
         }
     };
@@ -93,37 +95,51 @@ fn is_started(exercise: &Exercise) -> bool {
 fn list() {
     let has_exercise = |stage: &&Stage| exercises::all().any(|it| it.stage == stage.number);
     for stage in STAGES.iter().filter(has_exercise) {
-        let heading = format!("Stage {}: {}", stage.number, stage.idea);
+        let heading = fill(
+            "Stage {number}: {idea}",
+            &[("number", &stage.number), ("idea", &text(stage.idea))],
+        );
         anstream::println!("{}", paint(BOLD, heading));
         for exercise in exercises::all().filter(|exercise| exercise.stage == stage.number) {
-            let name = paint(CYAN, format!("{:16}", exercise.name));
-            anstream::print!("  {name}  {}", exercise.title);
+            let name = paint(CYAN, format!("{:18}", exercise.name));
+            anstream::print!("  {name}  {}", text(exercise.title));
             if is_started(exercise) {
-                let started = format!(" (started in {}/)", exercise.package());
+                let started = fill(
+                    " (started in {package}/)",
+                    &[("package", &exercise.package())],
+                );
                 anstream::print!("{}", paint(DIM, started));
             }
             anstream::println!();
         }
     }
-    anstream::println!(
-        "\nTo read a task: {}. To start it: {}.\n\
-         tests/suite/exercises/ has a solution for each, as a diff against its stage.",
-        paint(CYAN, "cargo lab exercise NAME"),
-        paint(CYAN, "cargo lab start NAME"),
+    let commands = fill(
+        "To read a task: {task}. To start it: {start}.",
+        &[
+            ("task", &paint(CYAN, "cargo lab exercise NAME")),
+            ("start", &paint(CYAN, "cargo lab start NAME")),
+        ],
     );
+    let solutions =
+        text("tests/suite/exercises/ has a solution for each, as a diff against its stage.");
+    anstream::println!("\n{commands}\n{solutions}");
 }
 
 fn print_task(exercise: &Exercise) {
-    let (stage, task) = (exercise.stage, exercise.task);
-    let heading = paint(BOLD, format!("{}: {}", exercise.name, exercise.title));
-    anstream::println!("{heading} (from stage {stage})\n\n{task}\n");
+    let (stage, task) = (exercise.stage, paragraphs(exercise.task));
+    let title = format!("{}: {}", exercise.name, text(exercise.title));
+    let from = fill(" (from stage {stage})", &[("stage", &stage)]);
+    anstream::println!("{}{from}\n\n{task}\n", paint(BOLD, title));
     for reference in exercise.references {
-        anstream::println!("{} {reference}", paint(DIM, "read:"));
+        let label = paint(DIM, text("read: "));
+        anstream::println!("{label}{}", text(reference));
     }
     if !exercise.excused.is_empty() {
-        let excused = exercise.excused.join(", ");
-        let text = format!("checks of stage {stage} that may fail: {excused}");
-        anstream::println!("{}", paint(DIM, text));
+        let excused = fill(
+            "checks of stage {stage} that may fail: {excused}",
+            &[("stage", &stage), ("excused", &exercise.excused.join(", "))],
+        );
+        anstream::println!("{}", paint(DIM, excused));
     }
     anstream::println!();
 }
@@ -153,8 +169,8 @@ pub fn check(exercise: &Exercise, details: Details, program: &Program, seed: u64
     print_stage_report(&stage);
     exit_code(match [own.status, stage.status] {
         [Status::Passed, Status::Passed] => {
-            let text = format!("{} is done.", exercise.name);
-            anstream::println!("{}", paint(GREEN.bold(), text));
+            let done = fill("{name} is done.", &[("name", &exercise.name)]);
+            anstream::println!("{}", paint(GREEN.bold(), done));
             Status::Passed
         }
         [Status::Broken, _] | [_, Status::Broken] => Status::Broken,
@@ -167,13 +183,22 @@ fn print_stage_report(report: &Report) {
     let (number, all) = (report.stage, report.checks.len());
     let passed = report.count(Status::Passed);
     if passed == all {
-        let text = format!("All {all} checks of stage {number} that must still pass do.");
+        let text = fill(
+            "All {all} checks of stage {number} that must still pass do.",
+            &[("all", &all), ("number", &number)],
+        );
         anstream::println!("{}", paint(GREEN, text));
         return;
     }
-    let heading = format!("These checks of stage {number} must still pass:");
+    let heading = fill(
+        "These checks of stage {number} must still pass:",
+        &[("number", &number)],
+    );
     let problems = format::problems(report);
     anstream::println!("\n{}\n{problems}", paint(BOLD, heading));
-    let text = format!("{passed} of {all} checks of stage {number} pass.");
+    let text = fill(
+        "{passed} of {all} checks of stage {number} pass.",
+        &[("passed", &passed), ("all", &all), ("number", &number)],
+    );
     anstream::println!("{}", paint(DIM, text));
 }

@@ -14,6 +14,7 @@ use std::process::{Command, ExitCode};
 use suite::check::Check;
 use suite::checks;
 use suite::run::{self, Job, Verdict};
+use suite::translation::{fill, text};
 
 /// The hidden command that runs the faulty server.
 pub const SERVER: &str = "faulty-server";
@@ -58,20 +59,22 @@ fn parse_fault(name: &str) -> Result<Fault, String> {
 /// sources.
 fn explain_changes(lesson: u8) {
     let stage = workspace::stage(lesson).name;
-    let (folder, article) = match lesson {
-        5 => (
-            "gateway",
-            "\n\nThe article's own fault, a \"not found\" with status 200: cargo lab fault missing-file-is-ok",
-        ),
-        _ => ("events", ""),
-    };
-    anstream::println!(
+    let folder = if lesson == 5 { "gateway" } else { "events" };
+    let explanation = fill(
         "The faults of lesson {lesson} are small changes to its stage: tests/suite/{folder}/faults.toml lists them, \
          each\nwith the checks that detect it. To try one:\n\n  \
          1. In that file of {stage}/src, replace what is after `find` with what is after `replace`.\n  \
          2. See it fail: cargo lab grade {lesson} --original --only CHECK\n  \
-         3. Undo it: git restore {stage}{article}"
+         3. Undo it: git restore {stage}",
+        &[("lesson", &lesson), ("folder", &folder), ("stage", &stage)],
     );
+    anstream::println!("{explanation}");
+    if lesson == 5 {
+        let article = text(
+            "The article's own fault, a \"not found\" with status 200: cargo lab fault missing-file-is-ok",
+        );
+        anstream::println!("\n{article}");
+    }
 }
 
 /// The faults of a lesson's article, each with a check that detects it.
@@ -138,13 +141,15 @@ fn list() {
     let width = TABLE.iter().map(|row| row.fault.name().len()).max();
     let width = width.unwrap_or(0);
     for stage in 1..=faulty::LAST_STAGE {
-        anstream::println!("{}", paint(BOLD, format!("Stage {stage}")));
+        let heading = fill("Stage {stage}", &[("stage", &stage)]);
+        anstream::println!("{}", paint(BOLD, heading));
         for row in TABLE.iter().filter(|row| row.stage == stage) {
             let name = paint(CYAN, format!("{:width$}", row.fault.name()));
-            anstream::println!("  {name}  {}", row.description);
+            anstream::println!("  {name}  {}", text(row.description));
         }
     }
-    anstream::println!("\nTo see which checks detect one: cargo lab fault NAME");
+    let more = text("To see which checks detect one: cargo lab fault NAME");
+    anstream::println!("\n{more}");
 }
 
 /// Shows what a fault is, and which checks fail.
@@ -153,12 +158,27 @@ fn describe(fault: Fault) {
     let checks = checks::of_stage(row.stage);
     let failing = checks.iter().map(|check| check.id);
     let failing: Vec<&str> = failing.filter(|id| row.fails.contains(id)).collect();
-    let title = format!("Stage {}: {}.", row.stage, row.description);
+    let title = fill(
+        "Stage {stage}: {description}.",
+        &[
+            ("stage", &row.stage),
+            ("description", &text(row.description)),
+        ],
+    );
     anstream::println!("{}", paint(BOLD, title));
-    let ids = paint(CYAN, failing.join(", "));
-    anstream::println!("Fails {} of {} checks: {ids}", failing.len(), checks.len());
-    anstream::println!("To see one fail: cargo lab fault {name} {}", failing[0]);
-    anstream::println!("To talk to the server: cargo lab fault {name} --serve");
+    let text = fill(
+        "Fails {count} of {all} checks: {ids}\n\
+         To see one fail: cargo lab fault {name} {id}\n\
+         To talk to the server: cargo lab fault {name} --serve",
+        &[
+            ("count", &failing.len()),
+            ("all", &checks.len()),
+            ("ids", &paint(CYAN, failing.join(", "))),
+            ("name", &name),
+            ("id", &failing[0]),
+        ],
+    );
+    anstream::println!("{text}");
 }
 
 /// Runs a check on a server with a fault, and explains the verdict.
@@ -170,9 +190,11 @@ fn show(fault: Fault, id: &str, seed: u64) -> Result<(), String> {
     })?;
     run::prepare()?;
     let verdict = run::run_check(check, &program(row.stage, fault)?, seed);
-    anstream::println!("{}", paint(BOLD, format!("{}.", row.description)));
+    let title = fill("{description}.", &[("description", &text(row.description))]);
+    anstream::println!("{}", paint(BOLD, title));
     let passed = single_checks::print_verdict(check, &verdict, row.stage);
-    anstream::println!("{}", paint(DIM, format!("seed {seed}")));
+    let seed = fill("seed {seed}", &[("seed", &seed)]);
+    anstream::println!("{}", paint(DIM, seed));
     if passed == row.fails.contains(id) {
         let expected = if passed { "failed" } else { "passed" };
         return Err(format!(
@@ -195,7 +217,7 @@ fn show_lesson(lesson: u8, seed: u64) -> Result<(), String> {
         });
     }
     for ((fault, id), timed) in faults.iter().zip(run::run_each(&jobs, seed)) {
-        let (description, name) = (fault.row().description, fault.name());
+        let (description, name) = (text(fault.row().description), fault.name());
         let Verdict::Failed(failure) = timed.verdict else {
             return Err(format!(
                 "`{id}` doesn't detect {name}. This is a defect of the suite."
@@ -205,8 +227,9 @@ fn show_lesson(lesson: u8, seed: u64) -> Result<(), String> {
         let received = relevant_line(&evidence.expected, &evidence.received);
         anstream::println!("{} ({name})", paint(BOLD, description));
         anstream::println!("  {}", paint(RED, format!("✗ {id}")));
-        anstream::println!("    expected: {}", first_line(&evidence.expected));
-        anstream::println!("    received: {received}");
+        let expected = first_line(&evidence.expected);
+        anstream::println!("    {}{expected}", text("expected: "));
+        anstream::println!("    {}{received}", text("received: "));
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `cargo lab grade`: grades a stage, a program, a submission or a class.
 
 use super::exit_code;
+use super::help::values;
 use crate::budget;
 use crate::class;
 use crate::file;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use suite::checks;
 use suite::explain::Details;
 use suite::run;
+use suite::translation::{fill, text};
 
 #[derive(Args)]
 pub struct Options {
@@ -58,7 +60,7 @@ pub struct Options {
     /// The format of the report.
     #[arg(
         long,
-        value_enum,
+        value_parser = values::<Format>(),
         default_value = "human",
         conflicts_with = "submissions"
     )]
@@ -69,7 +71,7 @@ pub struct Options {
     output: Option<PathBuf>,
 
     /// How much to show of each failure.
-    #[arg(long, value_enum, default_value = "full")]
+    #[arg(long, value_parser = values::<Details>(), default_value = "full")]
     details: Details,
 
     /// Show hints only, after so many grades of a submission within an hour. Needs a JSON report in
@@ -120,6 +122,13 @@ pub struct Options {
     /// Arguments for the program, passed before the lab's own options.
     #[arg(last = true, requires = "server")]
     arguments: Vec<OsString>,
+}
+
+impl Options {
+    /// Whether other programs read the report, whatever the language of the person is.
+    pub fn is_for_programs(&self) -> bool {
+        self.format != Format::Human || self.submissions.is_some()
+    }
 }
 
 /// Grades. The exit code is 0 only if all checks pass.
@@ -205,7 +214,7 @@ fn program(options: &Options, package: &str) -> Result<Program, (Status, String)
         (None, Some(path)) => return submitted_program(options, path, user),
         (None, None) => program::build(package),
     };
-    let mut program = program.map_err(|error| (Status::Failed, error))?;
+    let mut program = program.map_err(|error| (Status::Failed, text(&error).to_string()))?;
     program.user = user;
     Ok(program)
 }
@@ -255,7 +264,7 @@ fn print_or_write(report: &Report, is_own: bool, options: &Options) -> Result<()
         (Some(path), format) => {
             file::write_atomically(path, format::text(report, format))?;
             print(report, is_own);
-            let text = format!("The report is in {}.", path.display());
+            let text = fill("The report is in {path}.", &[("path", &path.display())]);
             anstream::println!("{}", paint(DIM, text));
         }
     }
@@ -268,6 +277,10 @@ fn print(report: &Report, is_own: bool) {
     let is_in_rust = !language::is_used_in(&workspace::root().join(&report.program));
     if is_own && is_in_rust && report.status == Status::Passed {
         let command = paint(CYAN, format!("cargo lab diff {} --mine", report.stage));
-        anstream::println!("Compare it with the lab's own stage: {command}");
+        let text = fill(
+            "Compare it with the lab's own stage: {command}",
+            &[("command", &command)],
+        );
+        anstream::println!("{text}");
     }
 }

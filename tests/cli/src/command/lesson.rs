@@ -6,13 +6,15 @@ use harness::workspace::{self, stage};
 use std::env;
 use std::io::{self, BufRead, BufReader};
 use std::process::{Command, ExitCode, Stdio};
+use suite::translation::fill;
 
 /// Starts the stage at a free port, since the lesson uses the stage's own, and opens the browser if there
 /// is one. Ctrl-C ends both this command and the server.
 pub fn run(number: u8) -> Result<ExitCode, String> {
     // Lesson 0 is about the server that lesson 1 shows.
     let stage = stage(number.max(1));
-    anstream::eprintln!("{}", paint(DIM, format!("building {} ...", stage.name)));
+    let building = fill("building {package} ...", &[("package", &stage.name)]);
+    anstream::eprintln!("{}", paint(DIM, building));
     let binary = workspace::build_package(stage.name, false)?;
     let mut server = Command::new(&binary);
     server
@@ -39,11 +41,13 @@ pub fn run(number: u8) -> Result<ExitCode, String> {
         return Err(format!("{} doesn't say its address.", stage.name));
     }
     let page = format!("{address}{}", book::address_of_lesson(number));
-    anstream::println!("{} {page}", paint(BOLD, format!("Lesson {number}:")));
-    anstream::println!(
-        "{}",
-        paint(DIM, format!("Served by {}. Ctrl-C ends it.", stage.name))
+    let title = fill("Lesson {number}: ", &[("number", &number)]);
+    anstream::println!("{}{page}", paint(BOLD, title));
+    let server_line = fill(
+        "Served by {package}. Ctrl-C ends it.",
+        &[("package", &stage.name)],
     );
+    anstream::println!("{}", paint(DIM, server_line));
     if has_browser() {
         // The address is on the screen.
         let _ = open::that_detached(&page);

@@ -5,6 +5,7 @@ mod diff;
 mod exercise;
 mod fault;
 mod grade;
+mod help;
 mod lesson;
 mod measure;
 mod overview;
@@ -16,14 +17,17 @@ mod steps;
 mod viva;
 mod watch;
 
+pub use help::texts as help_texts;
+
 use crate::report::Status;
 use clap::builder::RangedI64ValueParser;
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 use harness::style::{RED, paint};
 use harness::workspace::STAGES;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use suite::exercises::{self, Exercise};
+use suite::translation;
 
 /// The exit code if the command can't do its work, or the harness breaks. It says nothing about
 /// the server.
@@ -153,9 +157,46 @@ fn exit_code(status: Status) -> ExitCode {
     }
 }
 
-/// Runs the command.
-pub fn run(options: Options) -> ExitCode {
-    let result = match options.command {
+impl Options {
+    /// Whether what the command prints is for a person, and not for a program or for the people who
+    /// maintain the lab.
+    fn is_translated(&self) -> bool {
+        match &self.command {
+            Some(Command::Grade(options)) => !options.is_for_programs(),
+            Some(
+                Command::FaultyServer { .. }
+                | Command::Soak(_)
+                | Command::Steps(_)
+                | Command::Measure(_)
+                | Command::Viva(_)
+                | Command::Package(_),
+            ) => false,
+            _ => true,
+        }
+    }
+}
+
+/// Parses the command line in the person's language.
+fn parse() -> Result<Options, String> {
+    translation::choose()?;
+    let matches = help::command().get_matches();
+    let options = Options::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    if !options.is_translated() {
+        translation::choose_english();
+    }
+    Ok(options)
+}
+
+/// Runs the command that the command line names.
+pub fn main() -> ExitCode {
+    parse().and_then(run).unwrap_or_else(|error| {
+        anstream::eprintln!("{} {error}", paint(RED.bold(), "lab:"));
+        ExitCode::from(EXIT_ERROR)
+    })
+}
+
+fn run(options: Options) -> Result<ExitCode, String> {
+    match options.command {
         None => Ok(overview::run()),
         Some(Command::Run {
             selection,
@@ -179,9 +220,5 @@ pub fn run(options: Options) -> ExitCode {
         Some(Command::Measure(options)) => measure::measure(&options),
         Some(Command::Viva(options)) => viva::run(&options),
         Some(Command::Package(kind)) => package::run(&kind),
-    };
-    result.unwrap_or_else(|error| {
-        anstream::eprintln!("{} {error}", paint(RED.bold(), "lab:"));
-        ExitCode::from(EXIT_ERROR)
-    })
+    }
 }

@@ -5,28 +5,34 @@ use harness::style::{BOLD, CYAN, DIM, GREEN, RED, YELLOW, paint};
 use harness::workspace::{self, STAGES, Stage};
 use std::collections::BTreeMap;
 use std::process::ExitCode;
+use suite::columns::{pad, width};
+use suite::translation::{fill, text};
 
 type Scores = BTreeMap<String, Score>;
 
 /// Shows the stages with their scores, and what to do next.
 pub fn run() -> ExitCode {
     let scores = scores::load();
-    let title = paint(BOLD, "HTTP Lab: one web server in six stages");
+    let title = paint(BOLD, text("HTTP Lab: one web server in six stages"));
     anstream::println!("{title}\n");
+    let ideas = STAGES.iter().map(|stage| width(text(stage.idea)));
+    let columns = ideas.max().unwrap_or(0);
     for stage in &STAGES {
         let (number, name, score) = (stage.number, stage.name, score(&scores, stage.name));
-        let (idea, port) = (stage.idea, stage.port);
-        anstream::println!("{number}  {name:20} {idea:53} port {port}  {score}");
+        let idea = pad(text(stage.idea), columns);
+        let port = fill("port {port}", &[("port", &stage.port)]);
+        anstream::println!("{number}  {name:20} {idea} {port}  {score}");
         if is_started(stage) {
             let own = workspace::own_name(number);
             let score = self::score(&scores, &own);
             let own = paint(CYAN, format!("{own:20}"));
-            let text = format!("yours, to become stage {number}");
-            anstream::println!("   {own} {text:53}            {score}");
+            let text = fill("yours, to become stage {number}", &[("number", &number)]);
+            let (text, gap) = (pad(&text, columns), pad("", width(&port)));
+            anstream::println!("   {own} {text} {gap}  {score}");
         }
     }
-    anstream::println!("\n{} {}", paint(BOLD, "Next:"), next_step(&scores));
-    anstream::println!("{}", paint(DIM, "All commands: cargo lab help"));
+    anstream::println!("\n{}{}", paint(BOLD, text("Next: ")), next_step(&scores));
+    anstream::println!("{}", paint(DIM, text("All commands: cargo lab help")));
     ExitCode::SUCCESS
 }
 
@@ -37,19 +43,27 @@ fn is_started(stage: &Stage) -> bool {
 /// The last score of a package.
 fn score(scores: &Scores, package: &str) -> String {
     let Some(score) = scores.get(package) else {
-        return paint(DIM, "not graded yet");
+        return paint(DIM, text("not graded yet"));
     };
     let style = if score.passed { GREEN } else { RED };
-    let mut text = paint(style, format!("{} of {}", score.score, score.max_score));
-    if !score.is_current(package) {
-        text += &format!(", {}", paint(YELLOW, "changed since"));
+    let points = fill(
+        "{score} of {max}",
+        &[("score", &score.score), ("max", &score.max_score)],
+    );
+    let points = paint(style, points);
+    if score.is_current(package) {
+        return points;
     }
-    text
+    let changed = paint(YELLOW, text("changed since"));
+    fill(
+        "{points}, {changed}",
+        &[("points", &points), ("changed", &changed)],
+    )
 }
 
 /// What to do next: finish the stage that was started, or read about the next one and start it.
 fn next_step(scores: &Scores) -> String {
-    let command = |text: &str| paint(CYAN, text);
+    let command = |command: &str| paint(CYAN, command);
     let is_finished = |stage: &Stage| {
         let name = workspace::own_name(stage.number);
         let score = scores.get(&name);
@@ -58,28 +72,32 @@ fn next_step(scores: &Scores) -> String {
     let started: Vec<&Stage> = STAGES.iter().filter(|stage| is_started(stage)).collect();
     if let Some(stage) = started.iter().find(|stage| !is_finished(stage)) {
         let number = stage.number;
-        return format!(
+        let watch = command(&format!("cargo lab watch {number}"));
+        return fill(
             "make my_stage{number} pass its checks; lesson {number} in LESSONS.md helps. To grade it \
-             after each save: {}",
-            command(&format!("cargo lab watch {number}")),
+             after each save: {watch}",
+            &[("number", &number), ("watch", &watch)],
         );
     }
     let next = started.last().map_or(2, |stage| stage.number + 1);
     if started.is_empty() && !scores.contains_key(STAGES[0].name) {
-        format!(
-            "read lessons 0 and 1 in LESSONS.md, and try {}, then {}",
-            command("cargo lab run 1"),
-            command("cargo lab grade 1"),
+        fill(
+            "read lessons 0 and 1 in LESSONS.md, and try {run}, then {grade}",
+            &[
+                ("run", &command("cargo lab run 1")),
+                ("grade", &command("cargo lab grade 1")),
+            ],
         )
     } else if usize::from(next) <= STAGES.len() {
-        format!(
-            "read lesson {next} in LESSONS.md, then write stage {next} yourself: {}",
-            command(&format!("cargo lab start {next}")),
+        let start = command(&format!("cargo lab start {next}"));
+        fill(
+            "read lesson {next} in LESSONS.md, then write stage {next} yourself: {start}",
+            &[("next", &next), ("start", &start)],
         )
     } else {
-        format!(
-            "you have written all stages. See the end of LESSONS.md, or choose an exercise: {}",
-            command("cargo lab exercise"),
+        fill(
+            "you have written all stages. See the end of LESSONS.md, or choose an exercise: {list}",
+            &[("list", &command("cargo lab exercise"))],
         )
     }
 }

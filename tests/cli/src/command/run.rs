@@ -10,6 +10,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use suite::translation::{fill, later, text};
 
 /// The options that mount the sample applications of stage 5, as in `stage5_gateway/apps/README.md`.
 const SAMPLE_OPTIONS: [&str; 10] = [
@@ -27,12 +28,12 @@ const SAMPLE_OPTIONS: [&str; 10] = [
 
 /// What to ask them for.
 const SAMPLES: [(&str, &str); 6] = [
-    ("/hello", "a greeting from Python (WSGI)"),
-    ("/files/", "files, sent by an application (WSGI)"),
-    ("/members/", "registration and login (WSGI)"),
-    ("/cgi/environment", "what a program sees (CGI)"),
-    ("/cgi/form", "a form (CGI)"),
-    ("/cgi/clock", "an event every second (CGI)"),
+    ("/hello", later("a greeting from Python (WSGI)")),
+    ("/files/", later("files, sent by an application (WSGI)")),
+    ("/members/", later("registration and login (WSGI)")),
+    ("/cgi/environment", later("what a program sees (CGI)")),
+    ("/cgi/form", later("a form (CGI)")),
+    ("/cgi/clock", later("an event every second (CGI)")),
 ];
 
 /// Builds the server and becomes it, so that Ctrl-C goes to the server.
@@ -41,7 +42,8 @@ pub fn run(selection: Selection, original: bool, options: &[OsString]) -> Result
         Selection::Stage(number) => workspace::select_package(stage(number), original).0,
         Selection::Exercise(exercise) => super::exercise::own_package(exercise)?,
     };
-    anstream::eprintln!("{}", paint(DIM, format!("building {package} ...")));
+    let building = fill("building {package} ...", &[("package", &package)]);
+    anstream::eprintln!("{}", paint(DIM, building));
     let folder = workspace::root().join(&package);
     let binary = if language::is_used_in(&folder) {
         let copy = workspace::root().join("target/running").join(&package);
@@ -82,9 +84,10 @@ fn print_samples(options: &[OsString]) {
     } else {
         format!("http://127.0.0.1:{}", stage(5).port)
     };
-    anstream::eprintln!("{}", paint(BOLD, "Applications:"));
-    for (path, text) in SAMPLES {
-        anstream::eprintln!("  {:38} {text}", format!("{address}{path}"));
+    anstream::eprintln!("{}", paint(BOLD, text("Applications:")));
+    for (path, sample) in SAMPLES {
+        let url = format!("{address}{path}");
+        anstream::eprintln!("  {url:38} {}", text(sample));
     }
 }
 

@@ -10,30 +10,35 @@ use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use suite::columns::pad;
 use suite::exercises::Exercise;
 use suite::steps::STEPS;
+use suite::translation::{fill, later, text};
 
 /// The files that stage 5 adds, in the order in which to write them, and what they are for.
 const GATEWAY_FILES: [(&str, &str); 7] = [
-    ("mount.rs", "which application answers below which prefix"),
+    (
+        "mount.rs",
+        later("which application answers below which prefix"),
+    ),
     (
         "content.rs, chunked.rs",
-        "content of any length, also in chunks",
+        later("content of any length, also in chunks"),
     ),
     (
         "gateway.rs, variables.rs",
-        "what an application learns about a request",
+        later("what an application learns about a request"),
     ),
     (
         "cgi.rs, answer.rs, error_log.rs, client.rs",
-        "a program for each request, and its response",
+        later("a program for each request, and its response"),
     ),
-    ("fastcgi.rs", "an application that keeps running"),
+    ("fastcgi.rs", later("an application that keeps running")),
     (
         "worker.rs, supervisor.rs",
-        "workers, which are started, replaced and ended",
+        later("workers, which are started, replaced and ended"),
     ),
-    ("wsgi.py", "the same for a function in Python"),
+    ("wsgi.py", later("the same for a function in Python")),
 ];
 
 /// Creates `my_stageN`, or the package of an exercise. It overwrites nothing.
@@ -116,38 +121,51 @@ fn start_in_language(number: u8, language: &str) -> Result<(), String> {
 /// Says what to do with a new `my_stageN`.
 fn print_stage(to: &Stage, from: &str, solution: &str) {
     let number = to.number;
-    anstream::println!(
-        "{} is a copy of {from}. Turn it into stage {number}: {}.\n\n\
-         It already listens on port {}.\n\
-         1. Run the checks: {}. The failing ones are your to-do list.\n   \
-            To grade after each save: {}\n\
-         2. Try it with the hints first. Lesson {number} in LESSONS.md and {}\n   \
+    let command = |name: &str| paint(CYAN, format!("cargo lab {name} {number}"));
+    let text = fill(
+        "{package} is a copy of {from}. Turn it into stage {number}: {idea}.\n\n\
+         It already listens on port {port}.\n\
+         1. Run the checks: {grade}. The failing ones are your to-do list.\n   \
+            To grade after each save: {watch}\n\
+         2. Try it with the hints first. Lesson {number} in LESSONS.md and {solution}\n   \
             show the solution.",
-        paint(GREEN.bold(), format!("{}/", workspace::own_name(number))),
-        paint(BOLD, to.idea),
-        to.port,
-        paint(CYAN, format!("cargo lab grade {number}")),
-        paint(CYAN, format!("cargo lab watch {number}")),
-        paint(CYAN, solution),
+        &[
+            (
+                "package",
+                &paint(GREEN.bold(), format!("{}/", workspace::own_name(number))),
+            ),
+            ("from", &from),
+            ("number", &number),
+            ("idea", &paint(BOLD, text(to.idea))),
+            ("port", &to.port),
+            ("grade", &command("grade")),
+            ("watch", &command("watch")),
+            ("solution", &paint(CYAN, solution)),
+        ],
     );
+    anstream::println!("{text}");
 }
 
 /// Stage 4 is too much for one sitting.
 fn print_steps() {
-    anstream::println!("\nTake it in this order. The grade shows the points of each step.");
+    let order = text("Take it in this order. The grade shows the points of each step.");
+    anstream::println!("\n{order}");
     let mut before = "3";
     for step in &STEPS {
         let diff = paint(CYAN, format!("cargo lab diff {before} {}", step.id));
-        anstream::println!("   {}  {:60}  {diff}", paint(BOLD, step.id), step.title);
+        let (id, title) = (paint(BOLD, step.id), pad(text(step.title), 60));
+        anstream::println!("   {id}  {title}  {diff}");
         before = step.id;
     }
 }
 
 /// What stage 5 adds, in the order in which to write it.
 fn print_modules() {
-    anstream::println!("\nThese files are new. Take them in this order:");
-    for (files, text) in GATEWAY_FILES {
-        anstream::println!("   {}  {text}", paint(BOLD, format!("{files:42}")));
+    let order = text("These files are new. Take them in this order:");
+    anstream::println!("\n{order}");
+    for (files, purpose) in GATEWAY_FILES {
+        let files = paint(BOLD, format!("{files:42}"));
+        anstream::println!("   {files}  {}", text(purpose));
     }
 }
 
@@ -156,16 +174,19 @@ fn start_exercise(exercise: &Exercise) -> Result<(), String> {
     let package = exercise.package();
     create(&package, from, from)?;
     let command = |name: &str| paint(CYAN, format!("cargo lab {name} {}", exercise.name));
-    anstream::println!(
-        "{} is a copy of {}. Add to it: {}.\n\n\
-         1. Read the task and run its checks: {}\n\
-         2. Run your server: {}",
-        paint(GREEN.bold(), format!("{package}/")),
-        from.name,
-        paint(BOLD, exercise.title),
-        command("exercise"),
-        command("run"),
+    let text = fill(
+        "{package} is a copy of {from}. Add to it: {title}.\n\n\
+         1. Read the task and run its checks: {exercise}\n\
+         2. Run your server: {run}",
+        &[
+            ("package", &paint(GREEN.bold(), format!("{package}/"))),
+            ("from", &from.name),
+            ("title", &paint(BOLD, text(exercise.title))),
+            ("exercise", &command("exercise")),
+            ("run", &command("run")),
+        ],
     );
+    anstream::println!("{text}");
     Ok(())
 }
 

@@ -18,6 +18,7 @@ use suite::exercises::Exercise;
 use suite::explain::Details;
 use suite::run;
 use suite::steps::{self, STEPS};
+use suite::translation::{fill, text};
 
 /// How long no file may change before the next grading. Editors save a file in several steps.
 const QUIET_TIME: Duration = Duration::from_millis(150);
@@ -67,9 +68,12 @@ pub fn run(target: Target, original: bool) -> Result<ExitCode, String> {
         let graded = fingerprint::of(&[&folder]).ok();
         anstream::println!();
         if let Err(error) = grade(target, &package, is_own) {
-            anstream::println!("{error}");
+            anstream::println!("{}", text(&error));
         }
-        let hint = format!("Waiting for changes in {package}/. Press Ctrl-C to stop.");
+        let hint = fill(
+            "Waiting for changes in {package}/. Press Ctrl-C to stop.",
+            &[("package", &package)],
+        );
         anstream::println!("{}", paint(DIM, hint));
         // Reading a file is an event too, so only the contents show whether there was a change.
         while fingerprint::of(&[&folder]).ok() == graded {
@@ -116,10 +120,20 @@ fn print_step(place: usize, report: &Report) {
     let step = &STEPS[place];
     let (id, all) = (step.id, report.checks.len());
     let passed = report.count(Status::Passed);
-    let heading = format!("Step {id} ({}): {}", step.title, report.program);
+    let heading = fill(
+        "Step {id} ({title}): {program}",
+        &[
+            ("id", &id),
+            ("title", &text(step.title)),
+            ("program", &report.program),
+        ],
+    );
     anstream::println!("{}", paint(BOLD, heading));
     anstream::print!("{}", problems(report));
-    let count = format!("{passed} of {all} checks up to step {id} pass.");
+    let count = fill(
+        "{passed} of {all} checks up to step {id} pass.",
+        &[("passed", &passed), ("all", &all), ("id", &id)],
+    );
     if report.status != Status::Passed {
         anstream::println!("{}", paint(DIM, count));
         return;
@@ -129,5 +143,6 @@ fn print_step(place: usize, report: &Report) {
         .map_or("cargo lab grade 4".to_string(), |next| {
             format!("cargo lab watch {}", next.id)
         });
-    anstream::println!("{} Next: {}", paint(GREEN, count), paint(CYAN, next));
+    let (count, next) = (paint(GREEN, count), paint(CYAN, next));
+    anstream::println!("{count} {}{next}", text("Next: "));
 }

@@ -8,6 +8,7 @@ use harness::workspace::stage;
 use std::collections::BTreeSet;
 use suite::check::{ANNOUNCEMENT, PREREQUISITE};
 use suite::steps::{self, STEPS};
+use suite::translation::{fill, later, text as translated};
 
 /// How many failing checks are shown in full.
 const SHOWN_IN_FULL: usize = 3;
@@ -21,13 +22,18 @@ pub fn print(report: &Report) {
 pub fn headline(report: &Report, is_own: bool) -> String {
     let (number, program) = (report.stage, &report.program);
     if is_own && report.status != Status::Passed {
-        let text = format!(
-            "{program} is on its way to stage {number}. The failing checks are your to-do list."
+        let text = fill(
+            "{program} is on its way to stage {number}. The failing checks are your to-do list.",
+            &[("program", program), ("number", &number)],
         );
         return paint(YELLOW.bold(), text);
     }
-    let idea = stage(number).idea;
-    paint(BOLD, format!("Stage {number} ({idea}): {program}"))
+    let idea = translated(stage(number).idea);
+    let heading = fill(
+        "Stage {number} ({idea}): {program}",
+        &[("number", &number), ("idea", &idea), ("program", program)],
+    );
+    paint(BOLD, heading)
 }
 
 /// The color of a status.
@@ -69,7 +75,10 @@ pub fn problems(report: &Report) -> String {
     }
     if !in_short.is_empty() {
         let count = in_short.len();
-        let heading = format!("{count} more, without details. To see one in full: --only NAME");
+        let heading = fill(
+            "{count} more, without details. To see one in full: --only NAME",
+            &[("count", &count)],
+        );
         text += &format!("{}\n", paint(BOLD, heading));
     }
     for check in in_short {
@@ -79,27 +88,30 @@ pub fn problems(report: &Report) -> String {
         |check: &&CheckReport| check.first_attempt.is_some() && check.status == Status::Passed;
     let recovered = report.checks.iter().filter(has_recovered);
     let recovered: Vec<&str> = recovered.map(|check| check.id.as_str()).collect();
-    if !recovered.is_empty() {
-        let count = recovered.len();
-        let heading = format!("{count} failed while the machine was too busy, then passed alone");
-        let heading = paint(YELLOW, heading);
-        text += &format!("\n{heading}: {}\n", paint(DIM, recovered.join(", ")));
-    }
-    for (status, description) in [
-        (
-            Status::NotReached,
-            "not reached, because another check failed",
-        ),
-        (Status::NotRun, "not run"),
-    ] {
+    text += &named(
+        later("{count} failed while the machine was too busy, then passed alone: "),
+        &recovered,
+    );
+    let ids = |status| {
         let checks = report.checks.iter().filter(|check| check.status == status);
-        let ids: Vec<&str> = checks.map(|check| check.id.as_str()).collect();
-        if !ids.is_empty() {
-            let heading = paint(YELLOW, format!("{} {description}", ids.len()));
-            text += &format!("\n{heading}: {}\n", paint(DIM, ids.join(", ")));
-        }
+        checks.map(|check| check.id.as_str()).collect()
+    };
+    let not_reached: Vec<&str> = ids(Status::NotReached);
+    text += &named(
+        later("{count} not reached, because another check failed: "),
+        &not_reached,
+    );
+    text + &named(later("{count} not run: "), &ids(Status::NotRun))
+}
+
+/// Checks by name only, after a heading with their number; empty if there are none.
+fn named(heading: &str, ids: &[&str]) -> String {
+    if ids.is_empty() {
+        return String::new();
     }
-    text
+    let heading = fill(heading, &[("count", &ids.len())]);
+    let (heading, ids) = (paint(YELLOW, heading), paint(DIM, ids.join(", ")));
+    format!("\n{heading}{ids}\n")
 }
 
 /// Where a failing check belongs in the order in which to make them pass: first those without which
@@ -116,36 +128,66 @@ fn check_line(check: &CheckReport) -> String {
         _ => '✗',
     };
     let name = paint(style(check.status), format!("{sign} {}", check.id));
-    let status = check.status.name();
-    format!("{name} ({status}, 0 of {} points)\n", check.max_score)
+    let result = fill(
+        " ({status}, 0 of {points} points)",
+        &[
+            ("status", &words(check.status)),
+            ("points", &check.max_score),
+        ],
+    );
+    format!("{name}{result}\n")
+}
+
+/// A status for a person.
+fn words(status: Status) -> &'static str {
+    translated(match status {
+        Status::Passed => later("passed"),
+        Status::Failed => later("failed"),
+        Status::NotReached => later("not reached"),
+        Status::NotRun => later("not run"),
+        Status::Broken => later("broken"),
+    })
 }
 
 /// The last lines: the score, how it came about, and what to do next.
 fn score(report: &Report) -> String {
     let statuses: BTreeSet<Status> = report.checks.iter().map(|check| check.status).collect();
     let counts = statuses.into_iter().map(|status| {
-        let (count, name) = (report.count(status), status.name().replace('-', " "));
-        paint(style(status), format!("{count} {name}"))
+        let (count, words) = (report.count(status), words(status));
+        let text = fill("{count} {status}", &[("count", &count), ("status", &words)]);
+        paint(style(status), text)
     });
     let counts: Vec<String> = counts.collect();
-    let score = format!("{} of {} points", report.score, report.max_score);
-    let run = format!("in {:.1} s, seed {}", report.seconds, report.seed);
+    let score = fill(
+        "{score} of {max} points",
+        &[("score", &report.score), ("max", &report.max_score)],
+    );
+    let seconds = format!("{:.1}", report.seconds);
+    let run = fill(
+        "in {seconds} s, seed {seed}",
+        &[("seconds", &seconds), ("seed", &report.seed)],
+    );
     let mut text = format!(
         "\n{}  {}  {}\n",
         paint(style(report.status).bold(), score),
-        counts.join(", "),
+        counts.join(translated(", ")),
         paint(DIM, run),
     );
     text += &step_points(report);
     if report.status == Status::Broken {
-        let warning = "This grade doesn't count: the harness broke, not the server. Grade again.";
+        let warning =
+            translated("This grade doesn't count: the harness broke, not the server. Grade again.");
         text += &format!("{}\n", paint(YELLOW.bold(), warning));
     }
     let is_failed = |check: &&CheckReport| check.status == Status::Failed;
     let failed = report.checks.iter().filter(is_failed);
     if let Some(check) = failed.min_by_key(|check| rank(check)) {
-        let (next, id) = (paint(BOLD, "Next:"), paint(CYAN, &check.id));
-        text += &format!("{next} make {id} pass ({}).\n", check.lesson);
+        let (next, id) = (paint(BOLD, translated("Next: ")), paint(CYAN, &check.id));
+        let step = fill(
+            "make {id} pass ({lesson}).",
+            &[("id", &id), ("lesson", &check.lesson)],
+        );
+        text += &format!("{next}{step}\n");
     }
     text
 }
@@ -164,9 +206,13 @@ fn step_points(report: &Report) -> String {
     };
     let part = |name: &str, (score, max_score): (u32, u32)| {
         let style = if score == max_score { GREEN } else { RED };
-        format!("{name} {}", paint(style, format!("{score} of {max_score}")))
+        let points = fill(
+            "{score} of {max}",
+            &[("score", &score), ("max", &max_score)],
+        );
+        format!("{name} {}", paint(style, points))
     };
-    let mut parts = vec![part("earlier stages", points(None))];
+    let mut parts = vec![part(translated("earlier stages"), points(None))];
     for (place, step) in STEPS.iter().enumerate() {
         let points = points(Some(place));
         if points.1 == 0 {
@@ -174,5 +220,6 @@ fn step_points(report: &Report) -> String {
         }
         parts.push(part(step.id, points));
     }
-    format!("{} {}\n", paint(BOLD, "By step:"), parts.join(", "))
+    let label = paint(BOLD, translated("By step: "));
+    format!("{label}{}\n", parts.join(translated(", ")))
 }

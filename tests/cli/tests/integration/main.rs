@@ -13,6 +13,7 @@ mod packages;
 mod references;
 mod report_formats;
 mod steps;
+mod translation;
 mod uploads;
 mod viva;
 
@@ -24,10 +25,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use tempfile::TempDir;
 
-/// The `lab` command, in this workspace.
+/// The `lab` command, in this workspace and in English.
 fn lab() -> Command {
     let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
-    lab.stdin(Stdio::null());
+    lab.stdin(Stdio::null()).env("LAB_LANG", "en");
     lab
 }
 

@@ -1,5 +1,6 @@
 //! `cargo lab package`: packs the suite for services that grade automatically.
 
+use crate::command::help::values;
 use crate::file;
 use clap::{Args, Subcommand};
 use harness::style::{BOLD, paint};
@@ -57,7 +58,7 @@ pub struct Content {
     stage: u8,
 
     /// How much students see of each failure.
-    #[arg(long, value_enum, default_value = "hints")]
+    #[arg(long, value_parser = values::<Details>(), default_value = "hints")]
     details: Details,
 }
 
