@@ -4,13 +4,14 @@ use crate::language;
 use harness::cleanup::{self, ProcessGroup};
 use harness::context::wait_until;
 use harness::program::{CapturedOutput, Program, on_path};
-use harness::{quota, workspace};
+use harness::{process, quota, workspace};
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{self, Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use suite::translation::fill;
 
 /// How long a command may take to clean up when it is asked to end.
 const CLEANUP_TIMEOUT: Duration = Duration::from_secs(5);
@@ -47,14 +48,21 @@ pub fn named(path: &Path, arguments: &[OsString]) -> Result<Program, String> {
     let path = found.as_deref().unwrap_or(path).canonicalize();
     let metadata = path.and_then(|path| Ok((path.metadata()?, path)));
     let (metadata, path) = metadata.map_err(|error| {
-        format!("There is no program `{shown}`: {error}. Give its path, or a name in PATH.")
+        fill(
+            "There is no program `{path}`: {error}. Give its path, or a name in PATH.",
+            &[("path", &shown), ("error", &error)],
+        )
     })?;
     if !metadata.is_file() {
-        return Err(format!("`{shown}` is not a file. Name a program."));
+        return Err(fill(
+            "`{path}` is not a file. Name a program.",
+            &[("path", &shown)],
+        ));
     }
     if metadata.permissions().mode() & 0o111 == 0 {
-        return Err(format!(
-            "`{shown}` is not executable. Make it executable: chmod +x {shown}"
+        return Err(fill(
+            "`{path}` is not executable. Make it executable: chmod +x {path}",
+            &[("path", &shown)],
         ));
     }
     let mut program = Program::new(path);
@@ -89,32 +97,36 @@ pub fn run_within(command: &mut Command, limit: Duration) -> io::Result<(Output,
 /// Runs the command that builds a program, as [`run_within`] does, with the bounds of [`quota`] on
 /// what all its processes use.
 pub fn run_build(command: &mut Command, limit: Duration) -> Result<Output, Problem> {
+    // What it detaches becomes ours, and ends with it.
+    process::adopt_orphans();
     let mut next_look = Instant::now();
     let mut excess = None;
     let exceeds = |pid| {
         if next_look <= Instant::now() {
             next_look = Instant::now() + quota::INTERVAL;
+            cleanup::kill_orphans();
             excess = quota::excess_of(pid);
         }
         excess.is_some()
     };
     let ran = run_until(command, limit, exceeds);
+    cleanup::kill_orphans();
     let (output, in_time) =
         ran.map_err(|error| Problem::Lab(format!("Cannot run the build: {error}")))?;
     if let Some(excess) = excess {
-        return Err(Problem::Submission(format!("It doesn't build: {excess}.")));
+        let error = fill("It doesn't build: {excess}.", &[("excess", &excess)]);
+        return Err(Problem::Submission(error));
     }
     if !in_time {
         let limit = limit.as_secs();
-        return Err(Problem::TimedOut(format!(
-            "It doesn't build within {limit} s."
-        )));
+        let error = fill("It doesn't build within {limit} s.", &[("limit", &limit)]);
+        return Err(Problem::TimedOut(error));
     }
     Ok(output)
 }
 
-/// Runs a command until it ends, `limit` has passed, or it must stop, which is asked with its process
-/// id.
+/// Runs a command until it ends, `limit` has passed, or `must_stop` returns true for its process id. In
+/// that case it gets no time to clean up.
 fn run_until(
     command: &mut Command,
     limit: Duration,
@@ -132,7 +144,7 @@ fn run_until(
     let pid = child.id().cast_signed();
     let ends = || Ok(cleanup::has_exited(&child) || must_stop(pid));
     let in_time = wait_until(limit, ends).unwrap_or(false);
-    if !cleanup::has_exited(&child) {
+    if !in_time {
         group.terminate();
         let _ = wait_until(CLEANUP_TIMEOUT, || Ok(cleanup::has_exited(&child)));
     }

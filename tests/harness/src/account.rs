@@ -2,7 +2,7 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, lchown};
 use std::path::Path;
 use std::process::Command;
 
@@ -48,9 +48,9 @@ impl Account {
         fs::set_permissions(folder, Permissions::from_mode(0o750))
     }
 
-    /// Makes this user the owner of a file or folder.
+    /// Makes this user the owner of a file or folder, or of a link, not of what it leads to.
     pub fn give(&self, path: &Path) -> io::Result<()> {
-        chown(path, Some(self.uid), Some(self.gid))
+        lchown(path, Some(self.uid), Some(self.gid))
     }
 }
 

@@ -4,7 +4,8 @@
 //! Cargo runs as the current user: the manifest, the dependencies and the suite are the instructor's,
 //! and a source can't make Cargo do anything. The compiler runs as the user that servers run as, in a
 //! folder of its own ([`Isolation`]). The dependencies are built once, before the time of any
-//! submission runs; each submission gets links to them.
+//! submission runs; each submission gets links to them. A submission's own `build` runs isolated in the
+//! same way.
 
 use super::Sources;
 use super::isolation::{GID, IS_SUBMISSION, Isolation, UID};
@@ -15,6 +16,7 @@ use harness::cleanup::{self, ScratchDir};
 use harness::program::Program;
 use harness::workspace::{self, stage};
 use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -23,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
+use suite::translation::text;
 use toml::{Table, Value};
 use walkdir::WalkDir;
 
@@ -131,6 +134,8 @@ impl Builder {
         fs::create_dir(&home).map_err(io_error)?;
         write_script(&wrapper, &self.isolation.wrapper()).map_err(io_error)?;
         let mut command = Command::new(&wrapper);
+        // With a relative path, it could reach files in a folder that it has no right to enter.
+        command.env_clear().current_dir(&copy);
         if let Some(user) = user {
             give(&copy, user)
                 .and_then(|()| give(&home, user))
@@ -159,7 +164,7 @@ impl Builder {
         }
         if !output.status.success() {
             let messages = program::cut_messages(&String::from_utf8_lossy(&output.stderr));
-            let error = format!("It doesn't build.\n{messages}");
+            let error = format!("{}\n{messages}", text("It doesn't build."));
             return Err(Problem::Submission(error));
         }
         let name = stage(self.stage).name;
@@ -239,7 +244,9 @@ fn compiler(users: &[Account], copy: &Path) -> Result<PathBuf, String> {
         let mut command = Command::new(rustc);
         command.arg("--version").uid(user.uid).gid(user.gid);
         command.current_dir("/").stdin(Stdio::null());
-        command.output().is_ok_and(|output| output.status.success())
+        // An orphan would be killed with those of a submission that is being graded.
+        let output = cleanup::without_starting_processes(|| command.output());
+        output.is_ok_and(|output| output.status.success())
     };
     if users.iter().all(|user| runs_as(&rustc, user)) {
         return Ok(rustc);
@@ -268,16 +275,18 @@ fn sysroot() -> Result<PathBuf, String> {
     command
         .args(["--print", "sysroot"])
         .current_dir(workspace::root());
-    let output = command.output();
+    let output = cleanup::without_starting_processes(|| command.output());
     let output = output.map_err(|error| format!("Cannot run rustc: {error}"))?;
     let path = String::from_utf8_lossy(&output.stdout);
     Ok(PathBuf::from(path.trim_end()))
 }
 
-/// Copies the sources. A link is followed if it leads to a file of the submission.
+/// Copies the sources, except hidden files. A link is followed if it leads to a file of the submission.
 fn copy_sources(sources: &Sources, to: &Path) -> Result<(), String> {
     let mut size = 0;
-    for entry in WalkDir::new(&sources.folder).follow_links(true) {
+    let is_hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
+    let entries = WalkDir::new(&sources.folder).follow_links(true).into_iter();
+    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
         let entry = entry.map_err(|error| format!("Cannot read the sources: {error}"))?;
         let name = entry.path().strip_prefix(&sources.folder);
         let name = name.unwrap_or(entry.path());
@@ -421,7 +430,8 @@ fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 
 /// Gives a user a folder with everything in it.
 fn give(folder: &Path, user: Account) -> io::Result<()> {
-    for entry in WalkDir::new(folder) {
+    // Once a folder is the user's, so is what happens in it: its content comes first.
+    for entry in WalkDir::new(folder).contents_first(true) {
         user.give(entry?.path())?;
     }
     Ok(())
@@ -429,7 +439,7 @@ fn give(folder: &Path, user: Account) -> io::Result<()> {
 
 /// Gives a user all folders of a build. The files stay ours: many are links.
 fn give_folders(folder: &Path, user: Account) -> io::Result<()> {
-    for entry in WalkDir::new(folder) {
+    for entry in WalkDir::new(folder).contents_first(true) {
         let entry = entry?;
         if entry.file_type().is_dir() {
             user.give(entry.path())?;

@@ -1,6 +1,6 @@
-//! What keeps the compiler, which reads the files that a source names, from the instructor's files,
-//! the network, and more than its share of the machine. Programs of util-linux do it; what they can't
-//! do here is said.
+//! Keeps compilers, which read the files that a source names, and the `build` of a submission from the
+//! instructor's files, the network, and more than their share of the machine. Programs of util-linux do
+//! it; what they can't do here is said.
 
 use harness::account::{self, Account};
 use harness::process::{FILE_LIMIT, PROCESS_LIMIT};
@@ -37,7 +37,7 @@ impl Isolation {
             }
             isolation.commands.push(limits);
         } else {
-            let gap = "There is no prlimit(1), so the compiler's memory is not limited.";
+            let gap = "There is no prlimit(1), so the memory of builds is not limited.";
             isolation.gaps.push(gap.to_string());
         }
         // Without root, only a user namespace allows it.
@@ -48,7 +48,7 @@ impl Isolation {
         if works(&network) {
             isolation.commands.push(network);
         } else {
-            let gap = "This system doesn't allow `unshare --net`, so the compiler has a network.";
+            let gap = "This system doesn't allow `unshare --net`, so builds have a network.";
             isolation.gaps.push(gap.to_string());
         }
         match user {

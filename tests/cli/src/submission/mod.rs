@@ -29,9 +29,8 @@ const MAX_ENTRIES: usize = 20_000;
 /// Folders in which no sources are looked for.
 const OTHER_FOLDERS: [&str; 5] = ["target", "tests", ".git", "node_modules", "__MACOSX"];
 
-/// The program of a submission: an executable `server` in its folder, built if there is a `build`, or
-/// its sources, built. The
-/// submission is a folder or an archive, or a folder with an archive in it.
+/// The program of a submission: the executable `server` in its folder, after its `build` if there is one,
+/// or its Rust sources, built. The submission is a folder or an archive, or a folder with an archive in it.
 pub fn program(builder: &Builder, path: &Path, user: Option<Account>) -> Result<Program, Problem> {
     if path.is_dir() {
         let archive = if find_server(path).is_none() && main_files(path).0.is_empty() {
@@ -76,7 +75,7 @@ fn program_of_folder(
             let error = "The `server` is a link to a file outside of the submission.";
             return Err(Problem::Submission(error.to_string()));
         }
-        if folder.join("build").exists() {
+        if folder.join("build").is_file() {
             return builder.build_folder(folder, user);
         }
         return program::named(&server, &[]).map_err(Problem::Submission);

@@ -124,6 +124,7 @@ const KINDS: &[Kind] = &[
     kind("in C", 100..=100, ""),
     kind("build fails", 0..=0, "It doesn't build."),
     kind("build reads a secret", 0..=0, "It doesn't build."),
+    kind("build leaves a daemon", 0..=0, "It doesn't build."),
     kind(
         "build fills the disk",
         0..=0,
@@ -227,7 +228,14 @@ fn add_builds(class: &Class) {
     let secret = class.path("secret");
     for (name, build) in [
         ("build fails", "exit 1".to_string()),
-        ("build reads a secret", format!("cat {}", secret.display())),
+        (
+            "build reads a secret",
+            format!("printenv COURSE_TOKEN; cat {}", secret.display()),
+        ),
+        (
+            "build leaves a daemon",
+            "(setsid sleep 301 >&- 2>&- &); exit 1".to_string(),
+        ),
         (
             "build fills the disk",
             "for i in 1 2 3; do dd if=/dev/zero of=$i bs=1M count=900; done; sleep 300".to_string(),
@@ -289,6 +297,9 @@ fn every_kind_of_submission_gets_its_score_and_a_reason() {
     };
     let output = grade();
     ensure_results(&class);
+    let mut find = Command::new("pgrep");
+    let left = find.args(["-f", "^sleep 301$"]).output().unwrap().stdout;
+    assert!(left.is_empty(), "a daemon is left");
     let text = String::from_utf8_lossy(&output.stdout);
     let skipped = "late.rar: it is neither a folder nor .zip";
     assert!(text.contains(skipped), "{text}");
