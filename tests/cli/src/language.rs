@@ -11,6 +11,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
+use suite::translation::text;
 
 /// How long a build may take.
 const BUILD_LIMIT: Duration = Duration::from_secs(120);
@@ -72,5 +73,5 @@ pub fn ensure_built(output: &Output) -> Result<(), String> {
     }
     let messages = [output.stdout.as_slice(), &output.stderr].concat();
     let messages = program::cut_messages(&String::from_utf8_lossy(&messages));
-    Err(format!("It doesn't build.\n{messages}"))
+    Err(format!("{}\n{messages}", text("It doesn't build.")))
 }

@@ -118,7 +118,7 @@ fn hint(check: &Check, failure: &Failure) -> &'static str {
             "No client and no request may end the server. The end of its log may say what did.",
         ),
         FailureKind::StartedAgain => text(
-            "A child became another server: is it told that it is a child, and does it then serve \
+            "A child became another server: does it know that it is a child, and does it then serve \
              the client that it was given?",
         ),
         FailureKind::NoResponse => text(

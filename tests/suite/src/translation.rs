@@ -27,7 +27,7 @@ pub struct Language {
 /// All languages other than English. To add one, add its file and its line.
 pub static LANGUAGES: [Language; 1] = [Language::new("zh", include_str!("translation/zh.json"))];
 
-/// The place of the chosen language in [`LANGUAGES`], or a number beyond them all for English.
+/// The place of the chosen language in [`LANGUAGES`], or [`ENGLISH`].
 static CHOSEN: AtomicUsize = AtomicUsize::new(ENGLISH);
 const ENGLISH: usize = usize::MAX;
 
@@ -81,7 +81,8 @@ fn place(variable: impl Fn(&str) -> Option<String>) -> Result<usize, String> {
     }
     let mut variables = ["LC_ALL", "LC_MESSAGES", "LANG"].into_iter();
     let locale = variables.find_map(variable).unwrap_or_default();
-    let place = languages.position(|language| locale.starts_with(language.code));
+    let code = locale.split(['_', '.', '@']).next();
+    let place = languages.position(|language| code == Some(language.code));
     Ok(place.unwrap_or(ENGLISH))
 }
 
@@ -111,8 +112,8 @@ pub fn in_language(code: &str, english: &str) -> Option<&'static str> {
     language.texts().get(english).map(String::as_str)
 }
 
-/// Marks a text of a table as one that is shown later, for the test that looks for gaps.
-pub const fn later(english: &'static str) -> &'static str {
+/// Marks a text that is translated where it is printed, so that the test of gaps finds it.
+pub const fn translatable(english: &'static str) -> &'static str {
     english
 }
 

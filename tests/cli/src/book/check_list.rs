@@ -32,14 +32,13 @@ fn section(check: &Check, edition: &Edition) -> String {
     let [must, why, hint] =
         [check.must, check.why, check.hint].map(|text| inline(translated(edition, text)));
     let (id, stage) = (check.id, check.stages.start());
-    let space = if words.must.is_ascii() { " " } else { "" };
-    let stop = if words.must.is_ascii() { "." } else { "。" };
+    let must = words.must.replace("{must}", &must);
     format!(
         "<section class=\"check\">\n<h3 id=\"{id}\"><code>{id}</code></h3>\n\
-         <p>{}{space}{must}{stop}</p>\n<p class=\"why\">{why}</p>\n\
+         <p>{must}</p>\n<p class=\"why\">{why}</p>\n\
          <details><summary>{}</summary>\n<p>{hint}</p>\n\
-         <p>{} <code>cargo lab grade {stage} --only {id}</code></p>\n</details>\n</section>\n",
-        words.must, words.hint, words.try_it
+         <p>{}<code>cargo lab grade {stage} --only {id}</code></p>\n</details>\n</section>\n",
+        words.hint, words.try_it
     )
 }
 

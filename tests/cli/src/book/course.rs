@@ -55,10 +55,10 @@ impl Course {
             }
         }
         if course.chapters.len() != PAGES.len() {
-            let count = course.chapters.len() - 1;
+            let (count, names) = (course.chapters.len(), PAGES.len());
+            let lessons = edition.lessons;
             return Err(format!(
-                "{} has {count} chapters. Name a page for each.",
-                edition.lessons
+                "{lessons} has {count} chapters, but PAGES names {names}."
             ));
         }
         Ok(course)

@@ -22,9 +22,7 @@ const SETTINGS: &str = r#"{
 
 /// The id of the picture of a diagram.
 fn id(source: &str) -> String {
-    let mut checksum = flate2::Crc::new();
-    checksum.update(source.as_bytes());
-    format!("diagram-{:08x}", checksum.sum())
+    format!("diagram-{}", super::checksum(source))
 }
 
 /// The picture of a diagram, in pages that have it.
@@ -90,8 +88,7 @@ pub fn draw(source: &str) -> Result<String, String> {
     simplify(&picture)
 }
 
-/// The picture without its own style, which knows no dark theme, and with a tenth of a pixel as the
-/// smallest length.
+/// Removes the picture's own style, which has no dark theme, and rounds lengths to a tenth of a pixel.
 fn simplify(picture: &str) -> Result<String, String> {
     let mut picture = picture.trim().to_string();
     for (pattern, new) in [

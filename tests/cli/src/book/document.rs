@@ -1,5 +1,6 @@
 //! A document: its code blocks, headings, links and code spans, each with its line.
 
+use super::translation::TRANSLATIONS;
 use harness::workspace;
 use pulldown_cmark::{CodeBlockKind, Event, Options, Parser, Tag, TagEnd};
 use std::collections::BTreeMap;
@@ -45,12 +46,12 @@ impl Document {
         let named = [
             "README.md",
             "LESSONS.md",
-            "README.zh.md",
-            "LESSONS.zh.md",
             "CONTRIBUTING.md",
             "tests/README.md",
         ];
-        let named = named.map(|name| root.join(name)).into_iter();
+        let translated = TRANSLATIONS.iter().map(|(_, name)| *name);
+        let named = named.into_iter().chain(translated);
+        let named = named.map(|name| root.join(name));
         let docs = WalkDir::new(root.join("docs")).sort_by_file_name();
         let docs = docs.into_iter().map(|entry| entry.unwrap().into_path());
         let paths = named.chain(docs.filter(|path| path.extension() == Some("md".as_ref())));

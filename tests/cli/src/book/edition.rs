@@ -28,7 +28,7 @@ pub struct Words {
     pub checks_lead: &'static str,
     /// With `{number}` and `{idea}`.
     pub stage: &'static str,
-    /// Before what a server must do.
+    /// With `{must}`, which completes it.
     pub must: &'static str,
     pub hint: &'static str,
     pub try_it: &'static str,
@@ -56,9 +56,9 @@ pub const EDITIONS: [Edition; 2] = [
             checks: "The checks",
             checks_lead: "What each stage must do, why, and a hint.",
             stage: "Stage {number}: {idea}",
-            must: "A server must",
+            must: "A server must {must}.",
             hint: "Hint",
-            try_it: "Try it:",
+            try_it: "Try it: ",
         },
     },
     Edition {
@@ -76,7 +76,7 @@ pub const EDITIONS: [Edition; 2] = [
             checks: "检查项",
             checks_lead: "每个阶段必须做到什么，为什么，以及一个提示。",
             stage: "阶段 {number}：{idea}",
-            must: "服务器必须",
+            must: "服务器必须{must}。",
             hint: "提示",
             try_it: "试一试：",
         },

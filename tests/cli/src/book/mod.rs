@@ -28,6 +28,13 @@ use std::fs;
 /// Files by their paths in the workspace.
 pub type Files = BTreeMap<String, String>;
 
+/// A checksum, to notice a change.
+fn checksum(text: &str) -> String {
+    let mut checksum = flate2::Crc::new();
+    checksum.update(text.as_bytes());
+    format!("{:08x}", checksum.sum())
+}
+
 /// The folder of an edition's pages.
 fn folder(edition: &Edition) -> String {
     format!("html/{}lessons", edition.folder)
@@ -47,15 +54,19 @@ pub fn read_pages() -> Files {
         let entries = fs::read_dir(workspace::root().join(&folder));
         for entry in entries.into_iter().flatten().flatten() {
             let name = format!("{folder}/{}", entry.file_name().to_string_lossy());
+            if !name.ends_with(".html") {
+                continue;
+            }
             files.insert(name, fs::read_to_string(entry.path()).unwrap_or_default());
         }
     }
     files
 }
 
-/// The pages as the documents want them. `old` are the pages that have the pictures of diagrams.
-pub fn pages(old: &Files) -> Result<Files, String> {
+/// The pages as the documents want them. The pictures of diagrams are in `old`, or in `pictures`.
+pub fn pages(old: &Files, pictures: &str) -> Result<Files, String> {
     let old_pages: String = old.values().map(String::as_str).collect();
+    let pictures = old_pages + pictures;
     let stages = site::file("stages.html");
     let mut files = Files::new();
     for edition in &EDITIONS {
@@ -71,7 +82,7 @@ pub fn pages(old: &Files) -> Result<Files, String> {
                 course: &course,
                 package: package_of(chapter),
                 stages: &stages,
-                old_pages: &old_pages,
+                pictures: &pictures,
             };
             add(page(chapter, &renderer)?);
         }

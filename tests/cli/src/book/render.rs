@@ -7,7 +7,7 @@ use super::{code, diagram};
 use crate::site;
 use harness::workspace::{STAGES, stage, stage_of};
 use html_escape::{encode_double_quoted_attribute, encode_text};
-use pulldown_cmark::{CodeBlockKind, Event, Tag, TagEnd, html};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Tag, TagEnd, html};
 use std::iter;
 use suite::checks;
 
@@ -19,8 +19,8 @@ pub struct Renderer<'a> {
     pub package: Option<&'static str>,
     /// The page of diffs, to whose files a page links.
     pub stages: &'a str,
-    /// The pages as they are, which have the diagrams.
-    pub old_pages: &'a str,
+    /// The pages as they are, which have the pictures of diagrams, and those that are new.
+    pub pictures: &'a str,
 }
 
 impl Renderer<'_> {
@@ -30,52 +30,58 @@ impl Renderer<'_> {
         let (mut out, mut rest) = (Vec::new(), chapter.events.as_slice());
         while let [event, after @ ..] = rest {
             rest = after;
-            match event {
-                Event::Start(Tag::Heading { level, .. }) => {
-                    let (inner, after) = until(rest, |event| {
-                        matches!(event, Event::End(TagEnd::Heading(_)))
-                    });
-                    rest = after;
-                    // The title of the page comes first.
-                    let level = (*level as usize - 1).max(1);
+            let Event::Start(tag) = event else {
+                // A comment for translators isn't shown.
+                if !matches!(event, Event::Html(text) if text.starts_with("<!--")) {
+                    out.push(self.event(event));
+                }
+                continue;
+            };
+            let (inner, after) = until(rest, &Event::End(tag.to_end()));
+            let shown = match tag {
+                Tag::Heading { level, .. } => {
                     let anchor = anchors.next().map_or("", String::as_str);
-                    let anchor = encode_double_quoted_attribute(anchor);
-                    let text = self.inline(inner);
-                    out.push(raw(format!(
-                        "<h{level} id=\"{anchor}\">{text}</h{level}>\n"
-                    )));
+                    self.heading(*level, anchor, inner)
                 }
-                Event::Start(Tag::CodeBlock(kind)) => {
-                    let (inner, after) =
-                        until(rest, |event| matches!(event, Event::End(TagEnd::CodeBlock)));
-                    rest = after;
-                    out.push(raw(self.code_block(kind, &text_of(inner))?));
-                }
-                Event::Start(Tag::Paragraph) => {
-                    let (inner, after) =
-                        until(rest, |event| matches!(event, Event::End(TagEnd::Paragraph)));
-                    if let [
+                Tag::CodeBlock(kind) => self.code_block(kind, &text_of(inner))?,
+                // A file that isn't on the site: its name will do.
+                Tag::Link { dest_url, .. } if !is_on_site(dest_url) => self.inline(inner),
+                Tag::Paragraph => match inner {
+                    [
                         Event::Start(Tag::Image { dest_url, .. }),
                         alt @ ..,
                         Event::End(TagEnd::Image),
-                    ] = inner
-                    {
-                        rest = after;
-                        out.push(raw(picture(dest_url, &text_of(alt))?));
-                    } else if text_of(inner).starts_with('✋') {
-                        out.push(raw("<p class=\"predict\">".to_string()));
-                    } else {
-                        out.push(event.clone());
+                    ] => picture(dest_url, &text_of(alt))?,
+                    inner => {
+                        let is_question = text_of(inner).starts_with('✋');
+                        let class = if is_question {
+                            " class=\"predict\""
+                        } else {
+                            ""
+                        };
+                        out.push(raw(format!("<p{class}>")));
+                        continue;
                     }
+                },
+                _ => {
+                    out.push(self.event(event));
+                    continue;
                 }
-                // A comment for translators.
-                Event::Html(text) if text.starts_with("<!--") => {}
-                event => out.push(self.event(event)),
-            }
+            };
+            out.push(raw(shown));
+            rest = after;
         }
         let mut text = String::new();
         html::push_html(&mut text, out.into_iter());
         Ok(text)
+    }
+
+    fn heading(&self, level: HeadingLevel, anchor: &str, inner: &[Event]) -> String {
+        // The title of the page comes first.
+        let level = (level as usize - 1).max(1);
+        let anchor = encode_double_quoted_attribute(anchor);
+        let text = self.inline(inner);
+        format!("<h{level} id=\"{anchor}\">{text}</h{level}>\n")
     }
 
     /// Text without blocks.
@@ -88,7 +94,6 @@ impl Renderer<'_> {
     /// An event that stays one, with its links.
     fn event<'e>(&self, event: &Event<'e>) -> Event<'e> {
         match event {
-            Event::Start(Tag::Table(_)) => event.clone(),
             Event::Start(Tag::Link {
                 link_type,
                 dest_url,
@@ -120,7 +125,7 @@ impl Renderer<'_> {
             "diff" => code::diff(text, file),
             "rust" => code::rust(text, file),
             "mermaid" => {
-                let svg = diagram::find(self.old_pages, text)?;
+                let svg = diagram::find(self.pictures, text)?;
                 format!("<figure class=\"diagram\">\n{svg}\n</figure>\n")
             }
             _ => code::plain(text),
@@ -186,6 +191,11 @@ impl Renderer<'_> {
     }
 }
 
+/// Whether a page can have a link to this target.
+fn is_on_site(target: &str) -> bool {
+    target.starts_with('#') || target.starts_with("html/") || target.contains("://")
+}
+
 /// A picture in the page, since the first stages don't say that a file is a drawing.
 fn picture(path: &str, alt: &str) -> Result<String, String> {
     let svg = site::file(path.strip_prefix("html/").unwrap_or(path));
@@ -212,12 +222,10 @@ fn raw<'a>(html: String) -> Event<'a> {
     Event::Html(html.into())
 }
 
-/// The events before the first one that `is_end`, and those after it.
-fn until<'e, 'a>(
-    events: &'e [Event<'a>],
-    is_end: impl Fn(&Event) -> bool,
-) -> (&'e [Event<'a>], &'e [Event<'a>]) {
-    let end = events.iter().position(is_end).unwrap_or(events.len());
+/// The events before the first one like `end`, and those after it.
+fn until<'e, 'a>(events: &'e [Event<'a>], end: &Event) -> (&'e [Event<'a>], &'e [Event<'a>]) {
+    let end = events.iter().position(|event| event == end);
+    let end = end.unwrap_or(events.len());
     (&events[..end], events.get(end + 1..).unwrap_or_default())
 }
 

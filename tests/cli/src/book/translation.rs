@@ -19,7 +19,7 @@ pub const TRANSLATIONS: [(&str, &str); 2] = [
 /// The first page of the site, with its translations.
 const HOMES: [(&str, &str); 1] = [("html/index.html", "html/zh/index.html")];
 
-/// The begin and the end of the comment with a checksum.
+/// The start and the end of the comment with a checksum.
 const MARK: (&str, &str) = ("<!-- en: ", " -->");
 
 /// What a translation must have as often as its original.
@@ -57,9 +57,7 @@ fn sections<'a>(document: &'a Document, text: &str) -> Vec<Section<'a>> {
 
 /// The comment with the checksum of what was translated.
 fn mark(text: &str) -> String {
-    let mut checksum = flate2::Crc::new();
-    checksum.update(text.trim_end().as_bytes());
-    format!("{}{:08x}{}", MARK.0, checksum.sum(), MARK.1)
+    format!("{}{}{}", MARK.0, super::checksum(text.trim_end()), MARK.1)
 }
 
 /// Reads a document of the workspace.
@@ -178,17 +176,15 @@ fn differing_blocks(old: &Document, new: &Document) -> Vec<String> {
         return vec![new.at(1, problem)];
     }
     let pairs = old.blocks.iter().zip(&new.blocks);
-    let differing = pairs.filter(|(old, new)| {
-        (&old.language, &old.terminal, &old.text) != (&new.language, &new.terminal, &new.text)
-    });
-    let problem = |(block, other): (&_, &super::document::Block)| {
-        let block: &super::document::Block = block;
-        new.at(
-            other.line,
-            format!("this code isn't that of {}:{}", old.name, block.line),
-        )
-    };
-    differing.map(problem).collect()
+    pairs
+        .filter(|(old, new)| {
+            (&old.language, &old.terminal, &old.text) != (&new.language, &new.terminal, &new.text)
+        })
+        .map(|(block, other)| {
+            let problem = format!("this code isn't that of {}:{}", old.name, block.line);
+            new.at(other.line, problem)
+        })
+        .collect()
 }
 
 /// What differs between two sections, other than their words.
@@ -236,7 +232,7 @@ fn translated_link(link: &str, anchors: &BTreeMap<String, String>) -> String {
     swapped.unwrap_or(link).to_string()
 }
 
-/// Says that all sections of the translations are up to date: writes the checksums.
+/// Marks all sections of the translations as up to date by writing their checksums.
 pub fn accept() -> io::Result<()> {
     for (original, translation) in TRANSLATIONS {
         let text = with_marks(&read(original)?, &read(translation)?);

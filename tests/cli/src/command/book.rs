@@ -20,12 +20,10 @@ pub fn run(options: &Options) -> Result<ExitCode, String> {
     if options.translated {
         translation::accept().map_err(|error| format!("Cannot write the checksums: {error}"))?;
     }
-    let mut old = book::read_pages();
+    let old = book::read_pages();
     let pictures = book::draw_new_diagrams(&old)?;
-    let written = old.clone();
-    old.insert(String::new(), pictures);
-    let pages = book::pages(&old)?;
-    write(&pages, &written)?;
+    let pages = book::pages(&old, &pictures)?;
+    write(&pages, &old)?;
     let count = pages.len();
     anstream::println!(
         "{} {count} pages in html/lessons/ and html/zh/lessons/",

@@ -1,6 +1,7 @@
 //! `cargo lab lesson`: shows a lesson in the browser, served by its stage.
 
 use crate::book;
+use harness::cleanup::{self, ProcessGroup};
 use harness::style::{BOLD, DIM, paint};
 use harness::workspace::{self, stage};
 use std::env;
@@ -9,7 +10,7 @@ use std::process::{Command, ExitCode, Stdio};
 use suite::translation::fill;
 
 /// Starts the stage at a free port, since the lesson uses the stage's own, and opens the browser if there
-/// is one. Ctrl-C ends both this command and the server.
+/// is one. A signal that ends this command ends the server, too.
 pub fn run(number: u8) -> Result<ExitCode, String> {
     // Lesson 0 is about the server that lesson 1 shows.
     let stage = stage(number.max(1));
@@ -18,12 +19,13 @@ pub fn run(number: u8) -> Result<ExitCode, String> {
     let binary = workspace::build_package(stage.name, false)?;
     let mut server = Command::new(&binary);
     server
-        .args(["--listen", "127.0.0.1:0", "--timeout", "5"])
+        .args(["--listen", "127.0.0.1:0"])
         .current_dir(workspace::root())
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     let cannot_start = |error: io::Error| format!("Cannot start {}: {error}", binary.display());
-    let mut server = server.spawn().map_err(cannot_start)?;
+    cleanup::handle_signals().map_err(cannot_start)?;
+    let (mut server, _group) = ProcessGroup::start(&mut server).map_err(cannot_start)?;
     let mut announcement = String::new();
     if let Some(output) = &mut server.stdout {
         BufReader::new(output)
@@ -36,8 +38,6 @@ pub fn run(number: u8) -> Result<ExitCode, String> {
         .next()
         .unwrap_or_default();
     if !address.starts_with("http://") {
-        let _ = server.kill();
-        let _ = server.wait();
         return Err(format!("{} doesn't say its address.", stage.name));
     }
     let page = format!("{address}{}", book::address_of_lesson(number));

@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
-use suite::translation::{fill, later, text};
+use suite::translation::{fill, text, translatable};
 
 /// The options that mount the sample applications of stage 5, as in `stage5_gateway/apps/README.md`.
 const SAMPLE_OPTIONS: [&str; 10] = [
@@ -28,12 +28,18 @@ const SAMPLE_OPTIONS: [&str; 10] = [
 
 /// What to ask them for.
 const SAMPLES: [(&str, &str); 6] = [
-    ("/hello", later("a greeting from Python (WSGI)")),
-    ("/files/", later("files, sent by an application (WSGI)")),
-    ("/members/", later("registration and login (WSGI)")),
-    ("/cgi/environment", later("what a program sees (CGI)")),
-    ("/cgi/form", later("a form (CGI)")),
-    ("/cgi/clock", later("an event every second (CGI)")),
+    ("/hello", translatable("a greeting from Python (WSGI)")),
+    (
+        "/files/",
+        translatable("files, sent by an application (WSGI)"),
+    ),
+    ("/members/", translatable("registration and login (WSGI)")),
+    (
+        "/cgi/environment",
+        translatable("what a program sees (CGI)"),
+    ),
+    ("/cgi/form", translatable("a form (CGI)")),
+    ("/cgi/clock", translatable("an event every second (CGI)")),
 ];
 
 /// Builds the server and becomes it, so that Ctrl-C goes to the server.

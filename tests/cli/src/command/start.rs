@@ -13,32 +13,35 @@ use std::process::ExitCode;
 use suite::columns::pad;
 use suite::exercises::Exercise;
 use suite::steps::STEPS;
-use suite::translation::{fill, later, text};
+use suite::translation::{fill, text, translatable};
 
 /// The files that stage 5 adds, in the order in which to write them, and what they are for.
 const GATEWAY_FILES: [(&str, &str); 7] = [
     (
         "mount.rs",
-        later("which application answers below which prefix"),
+        translatable("which application answers below which prefix"),
     ),
     (
         "content.rs, chunked.rs",
-        later("content of any length, also in chunks"),
+        translatable("content of any length, also in chunks"),
     ),
     (
         "gateway.rs, variables.rs",
-        later("what an application learns about a request"),
+        translatable("what an application learns about a request"),
     ),
     (
         "cgi.rs, answer.rs, error_log.rs, client.rs",
-        later("a program for each request, and its response"),
+        translatable("a program for each request, and its response"),
     ),
-    ("fastcgi.rs", later("an application that keeps running")),
+    (
+        "fastcgi.rs",
+        translatable("an application that keeps running"),
+    ),
     (
         "worker.rs, supervisor.rs",
-        later("workers, which are started, replaced and ended"),
+        translatable("workers, which are started, replaced and ended"),
     ),
-    ("wsgi.py", later("the same for a function in Python")),
+    ("wsgi.py", translatable("the same for a function in Python")),
 ];
 
 /// Creates `my_stageN`, or the package of an exercise. It overwrites nothing.

@@ -8,7 +8,7 @@ use harness::workspace::stage;
 use std::collections::BTreeSet;
 use suite::check::{ANNOUNCEMENT, PREREQUISITE};
 use suite::steps::{self, STEPS};
-use suite::translation::{fill, later, text as translated};
+use suite::translation::{fill, text as translated, translatable};
 
 /// How many failing checks are shown in full.
 const SHOWN_IN_FULL: usize = 3;
@@ -89,7 +89,7 @@ pub fn problems(report: &Report) -> String {
     let recovered = report.checks.iter().filter(has_recovered);
     let recovered: Vec<&str> = recovered.map(|check| check.id.as_str()).collect();
     text += &named(
-        later("{count} failed while the machine was too busy, then passed alone: "),
+        translatable("{count} failed while the machine was too busy, then passed alone: "),
         &recovered,
     );
     let ids = |status| {
@@ -98,10 +98,10 @@ pub fn problems(report: &Report) -> String {
     };
     let not_reached: Vec<&str> = ids(Status::NotReached);
     text += &named(
-        later("{count} not reached, because another check failed: "),
+        translatable("{count} not reached, because another check failed: "),
         &not_reached,
     );
-    text + &named(later("{count} not run: "), &ids(Status::NotRun))
+    text + &named(translatable("{count} not run: "), &ids(Status::NotRun))
 }
 
 /// Checks by name only, after a heading with their number; empty if there are none.
@@ -141,11 +141,11 @@ fn check_line(check: &CheckReport) -> String {
 /// A status for a person.
 fn words(status: Status) -> &'static str {
     translated(match status {
-        Status::Passed => later("passed"),
-        Status::Failed => later("failed"),
-        Status::NotReached => later("not reached"),
-        Status::NotRun => later("not run"),
-        Status::Broken => later("broken"),
+        Status::Passed => translatable("passed"),
+        Status::Failed => translatable("failed"),
+        Status::NotReached => translatable("not reached"),
+        Status::NotRun => translatable("not run"),
+        Status::Broken => translatable("broken"),
     })
 }
 

@@ -118,6 +118,11 @@ async function footerNamesStage(page, stage) {
   await open(page, stage, "/");
   const footer = await page.textContent("[data-served]");
   expectIncludes("footer", footer, `This page was served by stage ${stage.number},`);
+  expectIncludes("footer", footer, `Lesson ${stage.number}`);
+  await open(page, stage, "/zh/index.html");
+  const chineseFooter = await page.textContent("[data-served]");
+  expectIncludes("Chinese footer", chineseFooter, `第 ${stage.number} 课`);
+  expectEqual("status", await follow(page, () => page.click("[data-served] a")), 200);
 }
 
 /** In a block of the lessons, a selection has neither prompts nor output. */

@@ -1,8 +1,10 @@
 //! The course as pages: they follow the documents, and a translation follows its original.
 
 use crate::lab;
-use harness::process::{self, Signal};
-use lab::book::{self, Files, translation};
+use harness::cleanup::ProcessGroup;
+use harness::process::Signal;
+use harness::workspace;
+use lab::book::{self, translation};
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpStream;
@@ -13,7 +15,7 @@ use std::time::{Duration, Instant};
 #[test]
 fn pages_are_those_of_the_documents() {
     let old = book::read_pages();
-    let new = book::pages(&old).unwrap();
+    let new = book::pages(&old, "").unwrap();
     let differs = |(name, page): &(&String, &String)| old.get(*name) != Some(*page);
     let mut stale: Vec<&String> = new.iter().filter(differs).map(|(name, _)| name).collect();
     stale.extend(old.keys().filter(|name| !new.contains_key(*name)));
@@ -34,9 +36,30 @@ fn picture_of_a_changed_diagram_is_missing() {
             page.replace("<svg id=\"diagram-", "<svg id=\"another-"),
         );
     }
-    let error = book::pages(&old).unwrap_err();
+    let error = book::pages(&old, "").unwrap_err();
     assert!(error.contains("Draw it: cargo lab book"), "{error}");
-    assert!(book::pages(&Files::new()).is_err());
+}
+
+#[test]
+fn links_of_pages_lead_somewhere() {
+    let pages = book::read_pages();
+    let html = workspace::root().join("html");
+    let mut broken = Vec::new();
+    for (name, page) in &pages {
+        let folder = workspace::root().join(name).with_file_name("");
+        for link in page.split("href=\"").skip(1) {
+            let target = link.split(['"', '#']).next().unwrap();
+            let path = match target.strip_prefix('/') {
+                _ if target.is_empty() || target.starts_with("http") => continue,
+                Some(path) => html.join(path),
+                None => folder.join(target),
+            };
+            if !path.exists() {
+                broken.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    assert!(broken.is_empty(), "{broken:?}");
 }
 
 #[test]
@@ -57,7 +80,8 @@ fn lesson_opens_in_the_browser() {
     command.args(["lesson", "0"]).env("DISPLAY", ":7");
     let path = std::env::var("PATH").unwrap();
     command.env("PATH", format!("{}:{path}", folder.path().display()));
-    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let started = ProcessGroup::start(command.stdout(Stdio::piped()));
+    let (mut child, group) = started.unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.as_mut().unwrap())
         .read_line(&mut line)
@@ -93,9 +117,7 @@ fn lesson_opens_in_the_browser() {
         }
         assert_eq!(fs::read_to_string(&opened).unwrap().trim_end(), address);
     }
-    // Ctrl-C in a terminal goes to both.
-    for (pid, _) in process::descendants() {
-        process::kill(pid, Signal::INT);
-    }
+    group.signal(Signal::INT);
     child.wait().unwrap();
+    assert!(TcpStream::connect(host).is_err(), "the server is left");
 }
