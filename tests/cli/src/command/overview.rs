@@ -82,17 +82,19 @@ fn next_step(scores: &Scores) -> String {
     let next = started.last().map_or(2, |stage| stage.number + 1);
     if started.is_empty() && !scores.contains_key(STAGES[0].name) {
         fill(
-            "read lessons 0 and 1 in LESSONS.md, and try {run}, then {grade}",
+            "read lessons 0 and 1 in LESSONS.md or with {lesson}, and try {run}, then {grade}",
             &[
+                ("lesson", &command("cargo lab lesson 0")),
                 ("run", &command("cargo lab run 1")),
                 ("grade", &command("cargo lab grade 1")),
             ],
         )
     } else if usize::from(next) <= STAGES.len() {
-        let start = command(&format!("cargo lab start {next}"));
+        let [lesson, start] =
+            ["lesson", "start"].map(|name| command(&format!("cargo lab {name} {next}")));
         fill(
-            "read lesson {next} in LESSONS.md, then write stage {next} yourself: {start}",
-            &[("next", &next), ("start", &start)],
+            "read lesson {next} with {lesson}, then write stage {next} yourself: {start}",
+            &[("lesson", &lesson), ("next", &next), ("start", &start)],
         )
     } else {
         fill(
