@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -185,6 +185,12 @@ fn wait_without_reaping(child: &Child, options: WaitIdOptions) -> Result<Option<
 pub fn without_starting_processes<T>(work: impl FnOnce() -> T) -> T {
     let _groups = lock(&GROUPS);
     work()
+}
+
+/// Runs a command that is no program under test. It starts while no program is being written.
+pub fn run(command: &mut Command) -> io::Result<ExitStatus> {
+    let started = without_starting_processes(|| command.spawn());
+    started?.wait()
 }
 
 /// A temporary folder that is removed when this value is dropped.

@@ -2,6 +2,7 @@
 //! on other systems every question fails.
 
 use crate::account::Account;
+use crate::cleanup;
 use crate::error::{CheckError, CheckResult};
 use rustix::io::Errno;
 pub use rustix::process::Signal;
@@ -363,7 +364,8 @@ fn set_limit(
     };
     let value = |value: Option<u64>| value.map_or("unlimited".to_string(), |it| it.to_string());
     let (soft, hard) = (value(rlimit.current), value(rlimit.maximum));
-    let status = Command::new("prlimit")
+    let mut command = Command::new("prlimit");
+    command
         .uid(user.uid)
         .gid(user.gid)
         .args([
@@ -372,8 +374,8 @@ fn set_limit(
             &format!("--{name}={soft}:{hard}"),
         ])
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()?;
+        .stderr(Stdio::null());
+    let status = cleanup::run(&mut command)?;
     if status.success() {
         return Ok(());
     }

@@ -42,9 +42,8 @@ export async function newPage(browser) {
   return page;
 }
 
-/** Prepares a page for the next trial. */
+/** Prepares a page for the next trial, which leaves it: a blank page would ask for its icon in vain. */
 export async function reset(page) {
-  await page.goto("about:blank");
   await page.setViewportSize({ width: 1200, height: 800 });
   await page.emulateMedia({ colorScheme: "light" });
   problems.set(page, []);
