@@ -68,7 +68,7 @@ fn gaps_are_found() {
     assert_eq!(found, expected);
 }
 
-/// What is missing, what is left over, and what doesn't match.
+/// Texts without a translation, translations that nothing shows, and those that don't match.
 fn problems(shown: &BTreeSet<String>, texts: &BTreeMap<String, String>) -> Vec<String> {
     let missing = shown.iter().filter(|text| !texts.contains_key(*text));
     let missing = missing.map(|text| format!("no translation: {text}"));
