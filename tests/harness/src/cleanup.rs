@@ -13,7 +13,7 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -188,9 +188,13 @@ pub fn without_starting_processes<T>(work: impl FnOnce() -> T) -> T {
 }
 
 /// Runs a command that is no program under test. It starts while no program is being written.
-pub fn run(command: &mut Command) -> io::Result<ExitStatus> {
+pub fn run(command: &mut Command) -> io::Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     let started = without_starting_processes(|| command.spawn());
-    started?.wait()
+    started?.wait_with_output()
 }
 
 /// A temporary folder that is removed when this value is dropped.

@@ -12,7 +12,7 @@ use std::fs::{self, DirEntry};
 use std::io::{self, ErrorKind};
 use std::iter;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -365,17 +365,12 @@ fn set_limit(
     let value = |value: Option<u64>| value.map_or("unlimited".to_string(), |it| it.to_string());
     let (soft, hard) = (value(rlimit.current), value(rlimit.maximum));
     let mut command = Command::new("prlimit");
-    command
-        .uid(user.uid)
-        .gid(user.gid)
-        .args([
-            "--pid",
-            &pid.to_string(),
-            &format!("--{name}={soft}:{hard}"),
-        ])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let status = cleanup::run(&mut command)?;
+    command.uid(user.uid).gid(user.gid).args([
+        "--pid",
+        &pid.to_string(),
+        &format!("--{name}={soft}:{hard}"),
+    ]);
+    let status = cleanup::run(&mut command)?.status;
     if status.success() {
         return Ok(());
     }

@@ -193,7 +193,7 @@ impl Site {
         // mkfifo(1) exists everywhere; mkfifo(3) would need a crate for macOS.
         let mut command = Command::new("mkfifo");
         command.args(["-m", "644"]).arg(self.path(name));
-        let status = cleanup::run(&mut command)?;
+        let status = cleanup::run(&mut command)?.status;
         if status.success() {
             return Ok(());
         }
@@ -245,7 +245,8 @@ mod tests {
                 .add_outside(&format!("program{number}"), &script)
                 .unwrap();
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-            assert!(cleanup::run(&mut Command::new(path)).unwrap().success());
+            let output = cleanup::run(&mut Command::new(path)).unwrap();
+            assert!(output.status.success());
         }
         pipes.join().unwrap();
     }

@@ -17,6 +17,7 @@ mod translation;
 mod uploads;
 mod viva;
 
+use harness::cleanup;
 use harness::workspace::{self, STAGES};
 use lab::report::Report;
 use std::fs::{self, Permissions};
@@ -89,7 +90,8 @@ fn run(command: &mut Command) -> Output {
 
 /// Writes an executable file.
 fn write_script(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
+    // Nobody could execute it while it is open for writing.
+    cleanup::without_starting_processes(|| fs::write(path, text)).unwrap();
     fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
 }
 

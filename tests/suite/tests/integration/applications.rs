@@ -2,7 +2,7 @@
 
 use crate::BUILDING;
 use crate::stages::{Stage, exchange, start};
-use harness::cleanup::ProcessGroup;
+use harness::cleanup::{self, ProcessGroup};
 use harness::process::{self, Signal};
 use harness::workspace;
 use std::collections::BTreeSet;
@@ -36,7 +36,7 @@ fn run(folder: &Path, url: &str, script: &str) -> String {
         .current_dir(folder)
         .env("URL", url)
         .env("HOME", folder);
-    let output = command.stdin(Stdio::null()).output().unwrap();
+    let output = cleanup::run(&mut command).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{script}\n{errors}");
     String::from_utf8(output.stdout).unwrap()

@@ -6,6 +6,7 @@
 
 use crate::packages::{Fault, Workspace, read};
 use crate::{BUILDING, ensure_verdicts, jobs};
+use harness::cleanup;
 use harness::program::Program;
 use harness::workspace::{self, stage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -127,7 +128,7 @@ fn solutions_pass_their_unit_tests() {
     for exercise in exercises::all() {
         cargo.args(["--package", &exercise.package()]);
     }
-    let output = cargo.output().unwrap();
+    let output = cleanup::run(&mut cargo).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
 }

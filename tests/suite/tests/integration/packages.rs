@@ -1,5 +1,6 @@
 //! Builds programs that are made from the stages by a patch, as workspaces of their own.
 
+use harness::cleanup;
 use harness::program::Program;
 use harness::workspace;
 use serde::Deserialize;
@@ -106,7 +107,7 @@ impl Workspace {
     pub fn build(&self) -> BTreeMap<String, Program> {
         let mut cargo = self.cargo("build");
         cargo.args(["--workspace", "--message-format=json-render-diagnostics"]);
-        let output = cargo.output().unwrap();
+        let output = cleanup::run(&mut cargo).unwrap();
         assert!(output.status.success(), "see the compiler's messages above");
         let binaries = workspace::binaries(output.stdout.as_slice()).into_iter();
         binaries

@@ -2,6 +2,7 @@
 //! requests. Stages 1 to 3 open files in a simpler way, which such a race can win.
 
 use crate::stages::{get, stages, start};
+use harness::cleanup;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,8 +22,8 @@ const CLIENTS: usize = 2;
 #[test]
 fn fifo_in_the_place_of_a_file_blocks_nobody() {
     let prepare = |root: &Path, _: &Path| {
-        let made = Command::new("mkfifo").arg(root.join("other")).status();
-        assert!(made.unwrap().success());
+        let made = cleanup::run(Command::new("mkfifo").arg(root.join("other")));
+        assert!(made.unwrap().status.success());
         fs::write(root.join("name"), "inside").unwrap();
     };
     ensure_nothing_leaks("/name", prepare);

@@ -1,7 +1,7 @@
 //! What bug reports of other servers broke in the stages, and no check can ask of every program: the
 //! program is replaced while it runs, its root is a link, nobody reads its log.
 
-use harness::cleanup::ProcessGroup;
+use harness::cleanup::{self, ProcessGroup};
 use harness::workspace;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -83,7 +83,8 @@ fn stage_survives_the_replacement_of_its_program() {
     let folder = two_sites();
     for binary in stages() {
         let program = folder.path().join("program");
-        fs::copy(binary, &program).unwrap();
+        // Nobody could execute it while it is open for writing.
+        cleanup::without_starting_processes(|| fs::copy(binary, &program)).unwrap();
         let stage = start(&program, folder.path(), &["--root", "one"]);
         assert_eq!(get(&stage, "/page.txt"), (200, "one".to_string()));
         // Like a build, which creates another file in its place.

@@ -3,6 +3,7 @@
 
 use crate::packages::{Workspace, read};
 use crate::{BUILDING, ensure_verdicts, jobs};
+use harness::cleanup;
 use harness::program::Program;
 use harness::workspace::{self, stage};
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,7 +51,7 @@ fn package(step: &Step) -> String {
 
 fn run(mut cargo: Command) {
     let _building = BUILDING.write().unwrap();
-    let output = cargo.output().unwrap();
+    let output = cleanup::run(&mut cargo).unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}");
 }
