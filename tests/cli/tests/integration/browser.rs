@@ -23,6 +23,7 @@ const PRIVATE_FILE: (&str, &str) = ("diary.txt", "my diary\n");
 #[cfg_attr(not(lab_ci), ignore = "needs Node and Chromium: LAB_CI=1 runs it")]
 fn site_works_in_chromium() {
     cleanup::handle_signals().unwrap();
+    let _stages = crate::stages_by_name();
     let node = on_path("node").expect("Node is missing: apt-get install nodejs npm");
     let chromium = on_path("chromium").expect("Chromium is missing: apt-get install chromium");
     let modules = workspace::root().join("target/browser");

@@ -24,6 +24,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use tempfile::TempDir;
 
 /// The `lab` command, in this workspace and in English.
@@ -31,6 +32,15 @@ fn lab() -> Command {
     let mut lab = Command::new(env!("CARGO_BIN_EXE_lab"));
     lab.stdin(Stdio::null()).env("LAB_LANG", "en");
     lab
+}
+
+/// Held by a test that runs the stages for minutes, and by one that looks for them by name.
+static STAGES_BY_NAME: Mutex<()> = Mutex::new(());
+
+fn stages_by_name() -> MutexGuard<'static, ()> {
+    STAGES_BY_NAME
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The `lab` command, in another workspace.

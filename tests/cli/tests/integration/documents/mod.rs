@@ -54,6 +54,7 @@ fn text_agrees_with_the_code() {
 )]
 fn commands_print_what_is_shown() {
     harness::cleanup::handle_signals().unwrap();
+    let _stages = crate::stages_by_name();
     // One document after the other: they use the same ports.
     let mut documents = Document::all();
     // The commands of a translation are those of its original.
