@@ -221,7 +221,6 @@ impl Site {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::thread;
 
     #[test]
     fn site_follows_from_its_seed() {
@@ -229,25 +228,5 @@ mod tests {
         assert_eq!(page(1).name, page(1).name);
         assert_eq!(page(1).content, page(1).content);
         assert_ne!(page(1).name, page(2).name);
-    }
-
-    #[test]
-    fn programs_can_be_executed_while_pipes_are_made() {
-        let site = |seed| Site::new(Rng::with_seed(seed), None).unwrap();
-        let pipes = thread::spawn(move || {
-            let site = site(1);
-            (0..300).for_each(|it| site.add_fifo(&format!("pipe{it}")).unwrap());
-        });
-        let site = site(2);
-        for number in 0..300 {
-            let script = "#!/bin/sh\n".to_string() + &"#\n".repeat(100_000);
-            let path = site
-                .add_outside(&format!("program{number}"), &script)
-                .unwrap();
-            fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-            let output = cleanup::run(&mut Command::new(path)).unwrap();
-            assert!(output.status.success());
-        }
-        pipes.join().unwrap();
     }
 }

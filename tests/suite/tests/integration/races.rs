@@ -3,11 +3,12 @@
 
 use crate::stages::{get, stages, start};
 use harness::cleanup;
+use harness::site::Site;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -96,4 +97,23 @@ fn ensure_nothing_leaks(path: &str, prepare: fn(&Path, &Path)) {
         seen.len() > 1 && seen.contains_key("inside"),
         "{path}: {seen:?}"
     );
+}
+
+#[test]
+fn programs_can_be_executed_while_pipes_are_made() {
+    let site = |seed| Site::new(fastrand::Rng::with_seed(seed), None).unwrap();
+    let pipes = thread::spawn(move || {
+        let site = site(1);
+        (0..300).for_each(|it| site.add_fifo(&format!("pipe{it}")).unwrap());
+    });
+    let site = site(2);
+    for number in 0..300 {
+        let script = "#!/bin/sh\n".to_string() + &"#\n".repeat(100_000);
+        let name = format!("program{number}");
+        let path = site.add_outside(&name, &script).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        let output = cleanup::run(&mut Command::new(path)).unwrap();
+        assert!(output.status.success());
+    }
+    pipes.join().unwrap();
 }
