@@ -1,5 +1,6 @@
 //! The workspace: its stages, their folders, and their binaries.
 
+use crate::cleanup;
 use serde_json::Value;
 use std::env;
 use std::io::{BufRead, BufReader, Read};
@@ -203,7 +204,7 @@ fn build(mut cargo: Command) -> Result<Vec<Binary>, String> {
     cargo
         .arg("--message-format=json-render-diagnostics")
         .stdout(Stdio::piped());
-    let cargo = cargo.spawn();
+    let cargo = cleanup::without_starting_processes(|| cargo.spawn());
     let mut cargo = cargo.map_err(|error| format!("cannot start cargo: {error}"))?;
     let output = cargo.stdout.take().ok_or("cargo has no output")?;
     let binaries = binaries(output);
