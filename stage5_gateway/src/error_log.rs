@@ -71,7 +71,7 @@ impl ErrorLog {
             return;
         }
         self.logged += text.len();
-        self.last_line = text.escape_ascii().to_string();
+        self.last_line = escaped(text);
         log::line(&format!("{}: {}", self.name, self.last_line));
     }
 
@@ -87,5 +87,37 @@ impl Drop for ErrorLog {
     fn drop(&mut self) {
         self.end_line();
         self.report_dropped();
+    }
+}
+
+/// Text in any language that can't control a terminal. Quotes stay, since tracebacks are full of them.
+fn escaped(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for char in String::from_utf8_lossy(bytes).chars() {
+        match char {
+            '"' | '\'' => text.push(char),
+            char => text.extend(char.escape_debug()),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_could_control_a_terminal_is_escaped() {
+        for (bytes, text) in [
+            (
+                "  File \"你好.py\", it's".as_bytes(),
+                "  File \"你好.py\", it's",
+            ),
+            (b"\x1b[2J\rC:\\", "\\u{1b}[2J\\rC:\\\\"),
+            ("\u{202e}\u{9b}".as_bytes(), "\\u{202e}\\u{9b}"),
+            (b"\xff", "\u{fffd}"),
+        ] {
+            assert_eq!(escaped(bytes), text);
+        }
     }
 }

@@ -65,6 +65,7 @@ impl Changed {
         if let Ok(only) = &only {
             faults.retain(|fault| fault.fails.iter().any(|id| id.contains(only)));
         }
+        assert!(!faults.is_empty(), "LAB_FAULT names no check: {only:?}");
         let mut workspace = Workspace::new(self.folder);
         let package = |number: usize| format!("{}_fault_{number}", self.folder);
         for (number, fault) in faults.iter().enumerate() {
