@@ -33,11 +33,12 @@ const BROKEN_PORT = 9099;
 
 // Trials of every page in html/.
 
-/** A page opens, is styled, and shows its pictures, and nothing complains. */
+/** A page opens, is styled, names its icon, and shows its pictures, and nothing complains. */
 async function pageOpens(page, stage, file) {
   const target = file === "index.html" ? "/" : `/${file}`;
   expectEqual("status", await open(page, stage, target), 200);
   await expectStyled(page);
+  expectEqual("icons of the page", await page.locator("link[rel=icon]").count(), 1);
   await expectPictures(page, stage);
   const isInBar = await page.locator(`.site-head a[href="${target}"]`).count() > 0;
   const current = await page.locator(".site-head [aria-current=page]").evaluateAll((links) =>
@@ -74,9 +75,6 @@ async function pageFitsPhones(page, stage, file) {
 const NAME = "<script>document.title = 'broken'</script>";
 const REMARKS = "1 + 1 = 2 & \"quotes\", 'others', 50 %; &lt;\n你好, é";
 
-// The browser looks for an icon by itself if a page names none.
-const ICON = [404, "/favicon.ico"];
-
 /** The form is filled in and sent. Stage 4 shows each field as it was typed. */
 async function formIsProcessed(page, stage) {
   await open(page, stage, "/MyForm.html");
@@ -88,7 +86,7 @@ async function formIsProcessed(page, stage) {
   const status = await follow(page, () => page.click("button[type=submit]"));
   if (!isBuilder(stage)) {
     expectEqual("status of POST", status, 501);
-    await expectQuiet(page, [ICON, [501, "/MyForm.html"]]);
+    await expectQuiet(page, [[501, "/MyForm.html"]]);
     return;
   }
   expectEqual("status of POST", status, 200);
@@ -168,7 +166,7 @@ async function dropdownOpensAndCloses(page, stage) {
 async function missingPageIsExplained(page, stage) {
   const target = "/no/such/page";
   expectEqual("status", await open(page, stage, target), 404);
-  await expectQuiet(page, [ICON, [404, target]]);
+  await expectQuiet(page, [[404, target]]);
   const text = await page.innerText("body");
   if (!isBuilder(stage)) {
     expectIncludes("page", text, "404");
