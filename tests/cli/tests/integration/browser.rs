@@ -13,8 +13,9 @@ use std::fs;
 use std::time::Duration;
 use walkdir::WalkDir;
 
-/// How long all trials may take. A trial has a timeout of its own.
-const LIMIT: Duration = Duration::from_secs(600);
+/// After this time, the browser must be hanging: each trial has a timeout of its own, and all of them take six
+/// minutes beside the other tests on two processors.
+const LIMIT: Duration = Duration::from_secs(1800);
 
 /// A file of the site that not everybody may read, and its content.
 const PRIVATE_FILE: (&str, &str) = ("diary.txt", "my diary\n");
