@@ -58,7 +58,7 @@ impl Response {
         }
     }
 
-    /// A response with the content of a file. Some files can be opened but not read: so the first
+    /// A response with the content of a file. Some files can be opened but not read, so the first
     /// chunk is read now, before anything has been sent.
     pub fn file(mut file: File) -> Result<Self, Status> {
         let chunk = read_chunk(&mut file).map_err(|_| Status::INTERNAL_SERVER_ERROR)?;

@@ -68,7 +68,7 @@ fn read_head(reader: &mut impl BufRead) -> Head {
     loop {
         let start = head.len();
         let limit = if start == 0 { MAX_LINE + 2 } else { MAX_HEAD };
-        // A byte more than is allowed shows that it is too much.
+        // One byte beyond the limit shows that there is too much.
         let most = (limit + 1 - start) as u64;
         let result = reader.take(most).read_until(b'\n', &mut head);
         let timed_out = result.is_err_and(|error| TIMED_OUT.contains(&error.kind()));
@@ -119,7 +119,7 @@ pub fn send(stream: &TcpStream, response: &mut Response, timeout: Duration, body
         let written = response.write_chunk(Deadline::new(stream, timeout));
         if written.is_err() {
             // The client must see that something is missing. Where no length is promised, an orderly
-            // end would hide it: so close(2) must reset the connection.
+            // end would hide it, so close(2) must reset the connection.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
             return;
         }
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is read of a client that sends these bytes and leaves.
+    /// What is read from a client that sends these bytes and leaves.
     fn head_of(mut sent: &[u8]) -> Head {
         read_head(&mut sent)
     }

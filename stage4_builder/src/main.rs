@@ -3,8 +3,8 @@
 //!
 //! Read the other modules in this order: `serve` accepts connections, `connection` handles one of
 //! them, `request` parses what the client asks for, `handler` decides on the response, `files` finds
-//! the file, `response` turns it into bytes, and `log` writes a line about it. New are `permission`,
-//! `mime` and `form`, which help the handler.
+//! the file, `response` turns it into bytes, and `log` writes a line about it. This stage adds
+//! `permission`, `mime` and `form`, which help the handler.
 
 mod connection;
 mod files;

@@ -1,7 +1,7 @@
 //! CGI: a program for each request (RFC 3875). Its environment says what is asked for, its standard
 //! input is the content, and its standard output is the response.
 //!
-//! Any program in any language will do, and none of them can be trusted. Look at what it gets of the
+//! Any program in any language will do, and none of them can be trusted. Look at what it gets from the
 //! server: three descriptors, and nothing else. And look at how it ends, whatever it does.
 
 use crate::client::Client;
@@ -46,7 +46,7 @@ pub fn start(
         .envs(environment)
         .envs(variables)
         .current_dir(path.parent().unwrap_or(Path::new("/")))
-        // A file, not a pipe: so it doesn't matter how much of it the program reads, and when.
+        // A file, not a pipe, so it doesn't matter how much of it the program reads, and when.
         .stdin(call.content.into_file()?)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -117,7 +117,8 @@ impl Program {
 }
 
 impl Drop for Program {
-    /// Nothing that was started for a request outlives it, and nothing stays a zombie.
+    /// Ends a program that hangs, with its whole group, and leaves no zombie. What a program leaves running
+    /// when it exits, such as a service, goes on.
     fn drop(&mut self) {
         if !self.has_ended
             || !matches!(self.exit_status(Instant::now() + self.timeout), Ok(Some(_)))

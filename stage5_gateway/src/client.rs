@@ -44,7 +44,7 @@ impl Client {
     }
 
     /// Whether the client has left. One that has only stopped sending may still read, and nothing shows
-    /// the difference: so it gets the timeout.
+    /// the difference, so it gets the timeout.
     pub fn has_left(&mut self) -> bool {
         let Some(stream) = self.stream.upgrade() else {
             return false;

@@ -81,7 +81,7 @@ fn read_head(reader: &mut impl BufRead) -> Head {
     loop {
         let start = head.len();
         let limit = if start == 0 { MAX_LINE + 2 } else { MAX_HEAD };
-        // A byte more than is allowed shows that it is too much.
+        // One byte beyond the limit shows that there is too much.
         let most = (limit + 1 - start) as u64;
         let result = reader.take(most).read_until(b'\n', &mut head);
         let timed_out = result.is_err_and(|error| TIMED_OUT.contains(&error.kind()));
@@ -132,7 +132,7 @@ pub fn send(stream: &TcpStream, response: &mut Response, timeout: Duration, body
         let written = response.write_chunk(Deadline::new(stream, timeout));
         if written.is_err() {
             // The client must see that something is missing. Where no length is promised, an orderly
-            // end would hide it: so close(2) must reset the connection.
+            // end would hide it, so close(2) must reset the connection.
             let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
             return;
         }
@@ -189,7 +189,8 @@ fn close(stream: &TcpStream, timeout: Duration, body_may_follow: bool) {
     }
 }
 
-/// How much there is to read: a byte or none at the end, or an error if nothing has come. Doesn't wait.
+/// Looks for input without waiting: 1 if a byte has arrived, 0 if the client has stopped sending, an
+/// error if neither.
 pub fn peek(stream: &TcpStream) -> io::Result<usize> {
     let _ = stream.set_nonblocking(true);
     let peeked = stream.peek(&mut [0]);
@@ -202,7 +203,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// What is read of a client that sends these bytes and leaves.
+    /// What is read from a client that sends these bytes and leaves.
     fn head_of(mut sent: &[u8]) -> Head {
         read_head(&mut sent)
     }

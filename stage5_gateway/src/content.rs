@@ -1,6 +1,6 @@
 //! The content of a request for an application: it may be long, and its length may come last.
 //!
-//! It is kept until it is complete: so a slow client holds up no application, and the application
+//! It is kept until it is complete, so a slow client holds up no application, and the application
 //! gets a true length. Look at where it is kept: a long one in a file without a name, which vanishes
 //! with its last descriptor, whatever happens to the server.
 

@@ -6,7 +6,7 @@ use crate::log;
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-/// How much is logged of an application in a second, in bytes.
+/// How much of an application's output is logged in a second, in bytes.
 const MAX_LOGGED: usize = 16 * 1024;
 
 /// Logs line by line, with a name in front.

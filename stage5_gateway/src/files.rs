@@ -38,7 +38,7 @@ pub enum Found {
     Folder,
 }
 
-/// An open file. Some files can be opened but not read: so its first chunk has been read already.
+/// An open file. Some files can be opened but not read, so its first chunk has been read already.
 pub struct OpenFile {
     pub first_chunk: Vec<u8>,
     pub rest: File,

@@ -3,10 +3,10 @@
 //!
 //! Read the other modules in this order: `serve` accepts connections, `connection` handles one of
 //! them, `request` parses what the client asks for, `handler` decides on the response, `files` finds
-//! the file, `response` turns it into bytes, and `log` writes a line about it. New is the gateway to
-//! applications: `mount` says which one answers what, `gateway` asks it, `content` and `chunked` read
-//! what a client sends, `cgi` runs a program, `fastcgi` speaks with one that keeps running, `worker`
-//! keeps it running, and `supervisor` sees to it that it ends.
+//! the file, `response` turns it into bytes, and `log` writes a line about it. This stage adds
+//! the gateway to applications: `mount` says which one answers what, `gateway` asks it, `content` and
+//! `chunked` read what a client sends, `cgi` runs a program, `fastcgi` speaks with one that keeps
+//! running, `worker` keeps it running, and `supervisor` ends it when the server is gone.
 
 mod answer;
 mod cgi;

@@ -167,7 +167,7 @@ fn check_host(fields: &[Field], is_1_0: bool) -> Result<(), Status> {
 }
 
 /// The length of the content (RFC 9112, 6.3). If two programs could disagree on it, a request could
-/// be smuggled past one of them: so whatever is ambiguous is refused.
+/// be smuggled past one of them, so whatever is ambiguous is refused.
 fn content_length(fields: &[Field]) -> Result<Option<u64>, Status> {
     let lengths: Vec<&[u8]> = values(fields, "content-length").collect();
     let is_coded = values(fields, "transfer-encoding").next().is_some();

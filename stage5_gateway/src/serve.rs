@@ -22,7 +22,7 @@ const STACK_SIZE: usize = 128 * 1024;
 /// Accepts and serves clients until the program is stopped.
 pub fn serve(listener: &TcpListener, options: Options) -> anyhow::Result<()> {
     let options = Arc::new(options);
-    // Each thread holds a clone, and drops it even when it panics: so they can be counted.
+    // Each thread holds a clone, and drops it even when it panics, so they can be counted.
     let running = Arc::new(());
     loop {
         while Arc::strong_count(&running) > MAX_CLIENTS {

@@ -1,7 +1,7 @@
 //! The supervisor of a worker: this program, started again. It starts the worker, and ends it when
 //! the server is gone.
 //!
-//! A server that is ended by SIGKILL can't clean up. But the system closes its descriptors: so a
+//! A server that is ended by SIGKILL can't clean up. But the system closes its descriptors, so a
 //! supervisor reads from a pipe whose other end only the server holds. Look at its descriptors: the
 //! pipe is standard input, and the worker's listening socket is standard output, since a new program
 //! inherits only these and standard error.

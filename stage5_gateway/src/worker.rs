@@ -172,7 +172,7 @@ impl Pool {
         self.changed.notify_one();
     }
 
-    /// Starts a worker whenever there is none, for ever.
+    /// Starts a worker whenever there is none, forever.
     fn keep_running(&self) {
         let mut delay = MIN_DELAY;
         loop {

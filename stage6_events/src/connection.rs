@@ -183,7 +183,7 @@ impl Connection {
     }
 
     /// Gives up a response. The client must see that something is missing. Where no length is
-    /// promised, an orderly end would hide it: so close(2) must reset the connection.
+    /// promised, an orderly end would hide it, so close(2) must reset the connection.
     pub fn cut(&self, context: &Context) {
         if let State::Responding(exchange) = &self.state {
             let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
@@ -249,6 +249,10 @@ impl Connection {
             if self.input.is_empty() {
                 // An idle connection holds no memory.
                 self.input = Vec::new();
+                return false;
+            }
+            if self.input == b"\r" {
+                // It may be the first half of another empty line.
                 return false;
             }
             self.state = State::Reading(None);

@@ -3,8 +3,8 @@
 //!
 //! Read the other modules in this order: `serve` accepts connections, `connection` handles one of
 //! them, `request` parses what the client asks for, `handler` decides on the response, `files` finds
-//! the file, `response` turns it into bytes, and `log` writes a line about it. New is `log_queue`,
-//! so that nobody waits for the log.
+//! the file, `response` turns it into bytes, and `log` writes a line about it. This stage
+//! adds `log_queue`, so that nobody waits for the log.
 
 mod connection;
 mod files;
@@ -51,4 +51,5 @@ fn run(mut options: Options) -> anyhow::Result<()> {
     // Rust flushes standard output at the end of each line.
     writeln!(io::stdout(), "Serving {shown_root} at http://{address}/")?;
     serve::serve(listener, &options)
+        .context("Cannot start the event loops. Choose fewer with `--loops`, or raise `ulimit -n`")
 }

@@ -205,7 +205,7 @@ impl<'a> EventLoop<'a> {
         Ok(())
     }
 
-    /// Closes the connection that has been idle for longest, if there is one, in favor of a new one.
+    /// Closes the connection that has been idle the longest, if there is one, in favor of a new one.
     fn close_longest_idle(&mut self) -> bool {
         let idle = self.clients.iter();
         let idle = idle.filter(|(_, client)| client.connection.is_idle());
@@ -232,7 +232,7 @@ impl<'a> EventLoop<'a> {
         }
     }
 
-    /// Gives a turn to the connection that has waited for longest.
+    /// Gives a turn to the connection that has waited the longest.
     fn take_turn(&mut self) {
         let token = self.turns.pop_front();
         let Some((token, client)) = token.and_then(|it| Some((it, self.clients.get_mut(&it)?)))

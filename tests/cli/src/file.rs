@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 /// Writes a file atomically: nobody ever reads half of it.
 pub fn write_atomically(path: &Path, content: impl AsRef<[u8]>) -> Result<(), String> {
@@ -35,9 +35,8 @@ pub fn ensure_writable(path: &Path) -> Result<(), String> {
 
 /// Copies a folder with everything in it, except hidden files.
 pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
-    let is_hidden = |name: &std::ffi::OsStr| name.as_encoded_bytes().starts_with(b".");
     let entries = WalkDir::new(from).into_iter();
-    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
+    for entry in entries.filter_entry(|entry| !is_hidden(entry)) {
         let entry = entry?;
         let copy = to.join(entry.path().strip_prefix(from).unwrap_or(entry.path()));
         if entry.file_type().is_dir() {
@@ -47,6 +46,11 @@ pub fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Whether an entry of a folder is hidden. The folder itself isn't.
+pub fn is_hidden(entry: &DirEntry) -> bool {
+    entry.depth() > 0 && entry.file_name().as_encoded_bytes().starts_with(b".")
 }
 
 /// The folder of a file.

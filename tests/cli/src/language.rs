@@ -41,7 +41,7 @@ pub fn reference(language: &str, stage: &Stage) -> Result<String, String> {
     ))
 }
 
-/// The server in that folder. It is graded in a copy, where it is built too: so no change disturbs
+/// The server in that folder. It is graded in a copy, where it is built too, so no change disturbs
 /// the grading, and nothing is left in the folder.
 pub fn program(folder: &Path) -> Result<Program, String> {
     let scratch = ScratchDir::new().map_err(|error| format!("Cannot create a folder: {error}"))?;

@@ -320,7 +320,7 @@ faults! {
     IgnoresTimeoutOption, 1, "Waits 5 seconds, whatever `--timeout` says",
         Only: "silent-client-timeout", "incomplete-head-timeout", "slow-head-timeout";
     TimeoutTooShort, 1, "Waits only half as long as `--timeout` says",
-        Only: "silent-client-timeout", "incomplete-head-timeout";
+        Only: "silent-client-timeout", "incomplete-head-timeout", "slow-head-timeout";
     TimeoutPerRead, 1, "Restarts the timeout with every read",
         Only: "slow-head-timeout";
     TimeoutWithoutResponse, 1, "Closes without a 408 response after the timeout",

@@ -37,6 +37,12 @@ const ENVIRONMENT: [&str; 9] = [
     "JAVA_HOME",
 ];
 
+/// These variables of our own environment, as far as they are set.
+pub fn inherited(names: &[&'static str]) -> impl Iterator<Item = (&'static str, OsString)> {
+    let value = |name: &&'static str| Some((*name, env::var_os(name)?));
+    names.iter().filter_map(value)
+}
+
 /// How many bytes of each output stream are kept.
 const OUTPUT_LIMIT: usize = 4 * 1024 * 1024;
 
@@ -141,8 +147,7 @@ impl Program {
         if let Some(folder) = &self.folder {
             command.current_dir(folder);
         }
-        let inherited = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
-        command.envs(ENVIRONMENT.iter().filter_map(inherited));
+        command.envs(inherited(&ENVIRONMENT));
         command.envs(self.temporary_folder.iter().map(|path| ("TMPDIR", path)));
         // Keeps panic messages short.
         command.env("RUST_BACKTRACE", "0");

@@ -43,7 +43,7 @@ pub struct Settings {
     pub stage: u8,
     pub seed: u64,
     pub details: Details,
-    /// After so many grades within an hour there are hints only; `None` for no such limit.
+    /// After this many grades within an hour there are hints only; `None` for no such limit.
     pub details_budget: Option<u32>,
     /// The users that submissions are built and run as. Each user has one submission at a time, since
     /// processes of the same user can kill each other.

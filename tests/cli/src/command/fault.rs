@@ -52,7 +52,8 @@ pub struct Options {
 
 /// There are too many faults to list them all in an error.
 fn parse_fault(name: &str) -> Result<Fault, String> {
-    Fault::from_str(name, false).map_err(|_| "All faults: cargo lab fault".to_string())
+    Fault::from_str(name, false)
+        .map_err(|_| "There is no such fault. To list them all: cargo lab fault".to_string())
 }
 
 /// The faulty server doesn't imitate the stages after the fork. Their faults are changes of their own

@@ -74,7 +74,7 @@ pub struct Options {
     #[arg(long, value_parser = values::<Details>(), default_value = "full")]
     details: Details,
 
-    /// Show hints only, after so many grades of a submission within an hour. Needs a JSON report in
+    /// Show hints only, after this many grades of a submission within an hour. Needs a JSON report in
     /// `--output`, or `--submissions`: there are the times of the earlier grades.
     #[arg(long, value_name = "GRADES", requires = "output", value_parser = clap::value_parser!(u32).range(1..))]
     details_budget: Option<u32>,

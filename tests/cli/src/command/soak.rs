@@ -1,5 +1,5 @@
 //! `cargo lab soak`: runs the suites many times on a busy machine. Every verdict must be the same
-//! each time. A run that was interrupted goes on where it stopped.
+//! each time. An interrupted run resumes.
 
 use crate::fingerprint;
 use crate::grading::Grading;
@@ -66,7 +66,7 @@ enum Task<'a> {
     Tests(&'static str),
 }
 
-/// A task that has been run, as a line in the file from which an interrupted soak goes on.
+/// A task that has been run, as a line in the file from which an interrupted soak resumes.
 #[derive(Deserialize, Serialize)]
 struct Finished {
     /// Changes with the number of busy threads, and with what is run.
@@ -173,7 +173,7 @@ fn run_tasks(
         .map(|it| (it.task.clone(), it))
         .collect();
     if !earlier.is_empty() {
-        let text = format!("Going on after {} finished tasks.", earlier.len());
+        let text = format!("Resuming after {} finished tasks.", earlier.len());
         anstream::println!("{}", paint(DIM, text));
     }
     for task in tasks {

@@ -13,10 +13,9 @@ use crate::program::Problem;
 use crate::{file, language, program};
 use harness::account::Account;
 use harness::cleanup::{self, ScratchDir};
-use harness::program::Program;
+use harness::program::{Program, inherited};
 use harness::workspace::{self, stage};
 use std::env;
-use std::ffi::OsStr;
 use std::fs::{self, File, Permissions};
 use std::io;
 use std::os::unix::fs::PermissionsExt;
@@ -143,10 +142,9 @@ impl Builder {
             command.env(UID, user.uid.to_string());
             command.env(GID, user.gid.to_string());
         }
-        let inherited = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
         command
             .arg(copy.join("build"))
-            .envs(ENVIRONMENT.iter().filter_map(inherited))
+            .envs(inherited(&ENVIRONMENT))
             .env(IS_SUBMISSION, "1")
             // Compilers keep caches there.
             .envs([("HOME", &home), ("TMPDIR", &home)]);
@@ -216,13 +214,12 @@ impl Tools {
     /// Cargo, to build the workspace in a folder.
     fn cargo(&self, workspace_folder: &Path, target: &Path) -> Command {
         let mut cargo = workspace::cargo();
-        let inherited = |name: &&str| env::var_os(name).map(|value| (name.to_string(), value));
         cargo
             .current_dir(workspace_folder)
             .args(["build", "--quiet", "--offline"])
             .arg("--message-format=json-render-diagnostics")
             .env_clear()
-            .envs(ENVIRONMENT.iter().filter_map(inherited))
+            .envs(inherited(&ENVIRONMENT))
             .env("CARGO_TARGET_DIR", target)
             .env("CARGO_INCREMENTAL", "0")
             .env("RUSTC", &self.rustc)
@@ -284,9 +281,8 @@ fn sysroot() -> Result<PathBuf, String> {
 /// Copies the sources, except hidden files. A link is followed if it leads to a file of the submission.
 fn copy_sources(sources: &Sources, to: &Path) -> Result<(), String> {
     let mut size = 0;
-    let is_hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
     let entries = WalkDir::new(&sources.folder).follow_links(true).into_iter();
-    for entry in entries.filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry.file_name())) {
+    for entry in entries.filter_entry(|entry| !file::is_hidden(entry)) {
         let entry = entry.map_err(|error| format!("Cannot read the sources: {error}"))?;
         let name = entry.path().strip_prefix(&sources.folder);
         let name = name.unwrap_or(entry.path());

@@ -192,7 +192,7 @@ fn soak_resumes_after_an_interrupt() {
     let first = finished();
     let resumed = soak(&[]).assert().success();
     resumed.stdout(
-        contains("Going on after 1 finished tasks.")
+        contains("Resuming after 1 finished tasks.")
             .and(contains("Finished 2 tasks next to 1 busy threads"))
             .and(contains("Every verdict was right every time.")),
     );

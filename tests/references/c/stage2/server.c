@@ -259,7 +259,7 @@ static bool read_chunk(struct response *response) {
     return length >= 0;
 }
 
-/* A response with the content of a file. Some files can be opened but not read: so the first chunk is
+/* A response with the content of a file. Some files can be opened but not read, so the first chunk is
  * read now, before anything has been sent. */
 static void respond_with_file(struct response *response, int file) {
     begin(response, 200);
@@ -503,7 +503,7 @@ static void send_response(int client, struct response *response, int timeout,
     if (is_written) {
         linger(client, timeout, body_may_follow);
     } else {
-        /* The client must see that something is missing. An orderly end would hide it: so close(2)
+        /* The client must see that something is missing. An orderly end would hide it, so close(2)
          * must reset the connection. */
         struct linger reset = {.l_onoff = 1, .l_linger = 0};
         setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);

@@ -218,7 +218,7 @@ func send(client *net.TCPConn, response *response, timeout time.Duration, bodyMa
 		// Each chunk has its own deadline: a client may be slow, but it must not stop.
 		client.SetWriteDeadline(time.Now().Add(timeout))
 		if response.writeChunk(client) != nil {
-			// The client must see that something is missing. An orderly end would hide it: so close(2)
+			// The client must see that something is missing. An orderly end would hide it, so close(2)
 			// must reset the connection.
 			client.SetLinger(0)
 			return

@@ -338,7 +338,7 @@ final class Server {
                 response.writeChunk(connection, System.nanoTime() + timeout);
             }
         } catch (IOException error) {
-            // The client must see that something is missing. An orderly end would hide it: so the end
+            // The client must see that something is missing. An orderly end would hide it, so the end
             // of the connection must be a reset.
             connection.client.setOption(StandardSocketOptions.SO_LINGER, 0);
             return;
@@ -575,7 +575,7 @@ final class Server {
         }
 
         /**
-         * A response with the content of a file. Some files can be opened but not read: so the first
+         * A response with the content of a file. Some files can be opened but not read, so the first
          * chunk is read now, before anything has been sent.
          */
         static Response ofFile(FileChannel file) throws Refused {

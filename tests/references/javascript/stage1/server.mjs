@@ -390,7 +390,7 @@ class Response {
     this.file = file;
   }
 
-  // A response with the content of a file. Some files can be opened but not read: so the first chunk is
+  // A response with the content of a file. Some files can be opened but not read, so the first chunk is
   // read now, before anything has been sent.
   static async ofFile(file) {
     try {

@@ -204,7 +204,7 @@ def send(client, response, timeout, body_may_follow):
         while not response.is_complete:
             response.write_chunk(Deadline(client, timeout))
     except OSError:
-        # The client must see that something is missing. An orderly end would hide it: so close(2)
+        # The client must see that something is missing. An orderly end would hide it, so close(2)
         # must reset the connection.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     else:
@@ -406,7 +406,7 @@ class Response:
     def of_file(cls, file):
         """A response with the content of a file.
 
-        Some files can be opened but not read: so the first chunk is read now, before anything has
+        Some files can be opened but not read, so the first chunk is read now, before anything has
         been sent.
         """
         try:

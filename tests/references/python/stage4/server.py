@@ -282,7 +282,7 @@ def send(client, response, timeout, body_may_follow):
             response.write_chunk(Deadline(client, timeout))
     except OSError:
         # The client must see that something is missing. Where no length is promised, an orderly end
-        # would hide it: so close(2) must reset the connection.
+        # would hide it, so close(2) must reset the connection.
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     else:
         close(client, timeout, body_may_follow)
@@ -488,7 +488,7 @@ def check_host(fields, is_1_0):
 def content_length(fields):
     """The length of the content (RFC 9112, 6.3).
 
-    If two programs could disagree on it, a request could be smuggled past one of them: so whatever is
+    If two programs could disagree on it, a request could be smuggled past one of them, so whatever is
     ambiguous is refused.
     """
     lengths = values(fields, b"content-length")
@@ -589,7 +589,7 @@ def error(status, root):
 
 
 # Forms: the fields that a person has filled in, and the page that shows them again. What comes from a
-# form is a stranger's text: so it is escaped on its way into the page.
+# form is a stranger's text, so it is escaped on its way into the page.
 
 # The page that can be posted to.
 FORM_PAGE = "/MyForm.html"
@@ -651,7 +651,7 @@ class Root:
 class OpenFile:
     """An open file, and the name by which it was asked for.
 
-    Some files can be opened but not read: so its first chunk has been read already.
+    Some files can be opened but not read, so its first chunk has been read already.
     """
 
     def __init__(self, descriptor, size, name):

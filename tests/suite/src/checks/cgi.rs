@@ -54,7 +54,7 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "open-standard-output",
         must: "end a response when the program has exited, even if its child holds standard output",
-        why: "A service that a program starts would keep the client waiting for ever.",
+        why: "A service that a program starts would keep the client waiting forever.",
         hint: "Wait for the output and for the exit at the same time.",
         about: &[FailureKind::TooSlow],
         run: open_standard_output,
@@ -72,7 +72,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "program-timeout",
-        must: "respond 504 after --app-timeout, kill the program with its group, and reap it",
+        must: "respond with 504 after --app-timeout, kill the program with its group, and reap it",
         why: "RFC 9110, 15.6.5. A few requests would be enough to fill the process table.",
         hint: "Start it in a process group of its own.",
         weight: 2,

@@ -184,11 +184,15 @@ impl Exit {
 }
 
 fn help_lists_options(ctx: &TestContext) -> CheckResult {
+    ensure_help_lists(ctx, &["--listen", "--root", "--timeout", "--verbose"])
+}
+
+/// Fails unless the help of the program names these options.
+pub fn ensure_help_lists(ctx: &TestContext, options: &[&str]) -> CheckResult {
     let exit = run(ctx, &["--help"])?;
-    for option in ["--listen", "--root", "--timeout", "--verbose"] {
-        exit.ensure_stdout(0, &format!("`{option}`"), &contains(option))?;
-    }
-    Ok(())
+    options
+        .iter()
+        .try_for_each(|option| exit.ensure_stdout(0, &format!("`{option}`"), &contains(*option)))
 }
 
 fn version_flag(ctx: &TestContext) -> CheckResult {

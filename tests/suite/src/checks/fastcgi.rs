@@ -1,11 +1,11 @@
 //! FastCGI: the server's records, seen from an application that the check itself is.
 
 use super::ensure_status_in;
-use super::gateway::{STAGE_5, read_through, read_to_end, start_with};
+use super::gateway::{STAGE_5, start_with};
 use super::parse_response;
 use crate::check::{Check, PREREQUISITE};
 use harness::client::{Client, get, request};
-use harness::context::TestContext;
+use harness::context::{RESPONSE_TIMEOUT, TestContext};
 use harness::error::{CheckResult, FailureKind, ensure};
 use harness::fastcgi::{
     ABORT_REQUEST, Application, Connection, OVERLOADED, REQUEST_COMPLETE, Request, STDERR, STDOUT,
@@ -51,7 +51,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "fastcgi-failures",
-        must: "respond 503 to an overloaded application, 502 to a lost connection, and visibly cut after a head",
+        must: "respond with 503 to an overloaded application, 502 to a lost connection, and visibly cut after a head",
         why: "FastCGI 1.0, 5.5: without FCGI_END_REQUEST a response isn't complete, wherever it ends.",
         hint: "Look at the protocol status. The end of the connection is not the end of the request.",
         run: fastcgi_failures,
@@ -72,7 +72,7 @@ pub const CHECKS: &[Check] = &[
 const HEAD: &str = "Content-Type: text/plain\r\n\r\n";
 
 /// Starts an application, and the server with it at `/app`.
-fn start(ctx: &TestContext, start: Start) -> CheckResult<(Application, Server)> {
+pub fn start(ctx: &TestContext, start: Start) -> CheckResult<(Application, Server)> {
     let application = Application::on_port()?;
     let mount = format!("/app={}", application.address);
     let server = start_with(ctx, start, &["--fastcgi", &mount])?;
@@ -250,9 +250,9 @@ fn ensure_lost_connections_are_seen(ctx: &TestContext) -> CheckResult {
     let request = get("/app");
     let (mut client, mut connection, _) = ask(&server, &application, &request)?;
     connection.write(STDOUT, format!("{HEAD}{word}").as_bytes());
-    let mut raw = read_through(&mut client, word.as_bytes())?;
+    let mut raw = client.read_through(word.as_bytes(), RESPONSE_TIMEOUT)?;
     drop(connection);
-    raw.extend(read_to_end(&mut client)?);
+    raw.extend(client.ensure_ends_within(RESPONSE_TIMEOUT)?);
     let response = parse_response(&request, &raw)?;
     response.ensure(
         !response.is_complete(),

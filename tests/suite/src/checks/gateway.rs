@@ -5,7 +5,6 @@
 //! what it waits for, are files with its own name and an ending.
 
 use crate::check::{Check, DEFAULTS, PREREQUISITE};
-use harness::client::{Client, ConnectionState};
 use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_for, wait_until};
 use harness::error::{CheckError, CheckResult, ensure};
 use harness::process;
@@ -131,30 +130,6 @@ pub fn ensure_no_line(response: &Response, start: &str) -> CheckResult {
     let text = String::from_utf8_lossy(&response.content);
     let is_there = text.lines().any(|found| found.starts_with(start));
     response.ensure(!is_there, format!("no line that begins with `{start}`"))
-}
-
-/// Reads up to these bytes. Fails if they don't come.
-pub fn read_through(client: &mut Client, wanted: &[u8]) -> CheckResult<Vec<u8>> {
-    let mut bytes = Vec::new();
-    while !bytes.ends_with(wanted) {
-        let (byte, state) = client.read_up_to(1, RESPONSE_TIMEOUT)?;
-        if byte.is_empty() {
-            let received = format!("\"{}\"; {state}", bytes.escape_ascii());
-            let expected = format!("\"{}\" at once", wanted.escape_ascii());
-            return Err(CheckError::failed(expected, received));
-        }
-        bytes.extend(byte);
-    }
-    Ok(bytes)
-}
-
-/// Reads up to the end of the connection.
-pub fn read_to_end(client: &mut Client) -> CheckResult<Vec<u8>> {
-    let (bytes, state) = client.read(RESPONSE_TIMEOUT)?;
-    let received = format!("\"{}\"; {state}", bytes.escape_ascii());
-    let has_ended = state != ConnectionState::Open;
-    ensure(has_ended, "the end of the connection", received)?;
-    Ok(bytes)
 }
 
 /// Fails unless a process ends, and nobody who should have reaped it leaves it as a zombie. An orphan

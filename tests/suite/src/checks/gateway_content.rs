@@ -2,10 +2,10 @@
 //! application starts, and bounded.
 
 use super::ensure_alive;
-use super::gateway::{STAGE_5, Script, TEXT, add_script, read_through, start_cgi};
+use super::gateway::{STAGE_5, Script, TEXT, add_script, start_cgi};
 use crate::check::{Check, PREREQUISITE};
 use harness::client::request;
-use harness::context::TestContext;
+use harness::context::{RESPONSE_TIMEOUT, TestContext};
 use harness::error::{CheckResult, FailureKind, ensure};
 use harness::server::Server;
 use std::thread;
@@ -32,7 +32,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "invalid-chunks-are-refused",
-        must: "respond 400 to malformed or overflowing chunk sizes, and to both framings at once",
+        must: "respond with 400 to malformed or overflowing chunk sizes, and to both framings at once",
         why: "RFC 9112, 6.3 and 7.1: what two programs read differently smuggles a request.",
         hint: "A size is hexadecimal digits alone, and each line ends in CRLF.",
         needs: &[PREREQUISITE, "cgi-program-responds", "chunked-content"],
@@ -41,7 +41,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "content-limit",
-        must: "respond 413 to more than --max-content, by length or in chunks, and start nothing",
+        must: "respond with 413 to more than --max-content, by length or in chunks, and start nothing",
         why: "RFC 9110, 15.5.14: without a limit, one client can fill the disk.",
         hint: "Count chunks as they come. A length can be refused before any content.",
         run: content_limit,
@@ -232,7 +232,7 @@ fn continue_for_applications(ctx: &TestContext) -> CheckResult {
         let fields = format!("{fields}Expect: 100-continue\r\n");
         let mut client = server.connect()?;
         client.send(&request("POST", &script.target, &fields));
-        let interim = read_through(&mut client, b"\r\n\r\n")?;
+        let interim = client.read_through(b"\r\n\r\n", RESPONSE_TIMEOUT)?;
         let received = interim.escape_ascii().to_string();
         ensure(
             interim.starts_with(b"HTTP/1.1 100 "),

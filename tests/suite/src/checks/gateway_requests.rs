@@ -50,7 +50,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "path-info-cannot-climb",
-        must: "respond 404 if the path of a program has a segment `..`, and start nothing",
+        must: "respond with 404 if the path of a program has a segment `..`, and start nothing",
         why: "CWE-22: programs put PATH_INFO after a folder's name, as PATH_TRANSLATED does.",
         hint: "Look at the decoded path, before you look for a program.",
         run: path_info_cannot_climb,
@@ -58,7 +58,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "programs-outside-folder",
-        must: "respond 403 if a program isn't executable, 404 if it is missing or outside its folder",
+        must: "respond with 403 if a program isn't executable, 404 if it is missing or outside its folder",
         why: "CWE-22: to run a file is more dangerous than to read it.",
         hint: "Resolve links, then look where the file is.",
         run: programs_outside_folder,

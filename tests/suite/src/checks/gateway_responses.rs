@@ -1,16 +1,15 @@
 //! What an application responds: its head is checked, and the server says where the content ends.
 
-use super::gateway::{
-    STAGE_5, Script, TEXT, add_script, read_through, read_to_end, start_cgi, start_with, until,
-};
+use super::fastcgi;
+use super::gateway::{STAGE_5, Script, TEXT, add_script, start_cgi, until};
 use super::parse_response;
 use crate::check::Check;
 use harness::client::{get, request};
-use harness::context::TestContext;
-use harness::error::{CheckResult, ensure};
-use harness::fastcgi::{Application, STDOUT};
+use harness::context::{RESPONSE_TIMEOUT, TestContext};
+use harness::error::{CheckResult, FailureKind, ensure};
+use harness::fastcgi::STDOUT;
 use harness::response::Response;
-use harness::server::{Server, Start};
+use harness::server::Start;
 use std::fs;
 
 pub const CHECKS: &[Check] = &[
@@ -26,8 +25,8 @@ pub const CHECKS: &[Check] = &[
     Check {
         id: "redirects",
         must: "send 302 for a Location that is a URL, and follow one that is a path, up to ten times",
-        why: "RFC 3875, 6.2.2 to 6.2.4. A program that redirects to itself must not go on for ever.",
-        hint: "A path alone is a GET request for that target, without content. Count them, then respond 502.",
+        why: "RFC 3875, 6.2.2 to 6.2.4. A program that redirects to itself must not go on forever.",
+        hint: "A path alone is a GET request for that target, without content. Count them, then respond with 502.",
         weight: 2,
         run: redirects,
         ..STAGE_5
@@ -38,6 +37,7 @@ pub const CHECKS: &[Check] = &[
         why: "A page that takes long, or an event stream, would show nothing until its end.",
         hint: "Send what one read returns. Never wait for a full buffer.",
         weight: 2,
+        about: &[FailureKind::TooSlow],
         run: output_is_streamed,
         ..STAGE_5
     },
@@ -60,7 +60,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "invalid-head-is-502",
-        must: "respond 502 if an application's head is missing, incomplete or malformed",
+        must: "respond with 502 if an application's head is missing, incomplete or malformed",
         why: "RFC 9110, 15.6.3: the fault isn't the client's, and it must not be hidden.",
         hint: "Without Content-Type, Location or Status it is no head. A Status is 200 to 599.",
         weight: 2,
@@ -77,7 +77,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "no-response-splitting",
-        must: "respond 502 to CR, NUL or another control character in an application's fields",
+        must: "respond with 502 to CR, NUL or another control character in an application's fields",
         why: "CWE-113: what a client takes for a line ending begins a field of an attacker's choice.",
         hint: "Only the ending of a line may have a CR. Check the Status, too.",
         run: no_response_splitting,
@@ -243,10 +243,10 @@ fn output_is_streamed(ctx: &TestContext) -> CheckResult {
         client.send(request.as_bytes());
         let mut raw = Vec::new();
         for word in ["one", "two", "three"] {
-            raw.extend(read_through(&mut client, word.as_bytes())?);
+            raw.extend(client.read_through(word.as_bytes(), RESPONSE_TIMEOUT)?);
             script.allow(word)?;
         }
-        raw.extend(read_to_end(&mut client)?);
+        raw.extend(client.ensure_ends_within(RESPONSE_TIMEOUT)?);
         let response = parse_response(request.as_bytes(), &raw)?;
         response.ensure_serves(b"onetwothreeend")?;
         for word in ["one", "two", "three"] {
@@ -369,14 +369,6 @@ fn invalid_head_is_502(ctx: &TestContext) -> CheckResult {
     server.ensure_no_panic()
 }
 
-/// A FastCGI application of the check, which sends exactly what it wants, at `/app`.
-fn start_application(ctx: &TestContext) -> CheckResult<(Application, Server)> {
-    let application = Application::on_port()?;
-    let mount = format!("/app={}", application.address);
-    let server = start_with(ctx, Start::default(), &["--fastcgi", &mount])?;
-    Ok((application, server))
-}
-
 fn head_split_anywhere(ctx: &TestContext) -> CheckResult {
     let head = "Status: 201 Created\\r\\nContent-Type: text/plain\\r\\nX-Lab: a\\r\\n\\r\\n";
     // From a program, a moment apart: in the middle of a word, and between CR and LF.
@@ -396,7 +388,7 @@ fn head_split_anywhere(ctx: &TestContext) -> CheckResult {
         ensure_right(&server.get(&script.target)?)?;
     }
     // From another application, in records, at every byte.
-    let (application, server) = start_application(ctx)?;
+    let (application, server) = fastcgi::start(ctx, Start::default())?;
     let output = format!("{}text", head.replace("\\r", "\r").replace("\\n", "\n"));
     for split in 1..output.len() {
         let mut client = server.connect()?;
@@ -411,7 +403,7 @@ fn head_split_anywhere(ctx: &TestContext) -> CheckResult {
 }
 
 fn no_response_splitting(ctx: &TestContext) -> CheckResult {
-    let (application, server) = start_application(ctx)?;
+    let (application, server) = fastcgi::start(ctx, Start::default())?;
     let word = ctx.site.name();
     for head in [
         format!("Content-Type: text/plain\r\nX-Lab: a\rSet-Cookie: {word}=1\r\n\r\n"),
@@ -454,7 +446,7 @@ fn output_length_is_enforced(ctx: &TestContext) -> CheckResult {
         let request = get(&script.target);
         let mut client = server.connect()?;
         client.send(&request);
-        let response = parse_response(&request, &read_to_end(&mut client)?)?;
+        let response = parse_response(&request, &client.ensure_ends_within(RESPONSE_TIMEOUT)?)?;
         response.ensure_serves(word.as_bytes())?;
         let expected = "a response whose end is visibly missing";
         response.ensure(!response.is_complete() && declares_end(&response), expected)?;
@@ -480,7 +472,7 @@ fn responses_without_content(ctx: &TestContext) -> CheckResult {
     let ask = |request: &[u8]| {
         let mut client = server.connect()?;
         client.send(request);
-        parse_response(request, &read_to_end(&mut client)?)
+        parse_response(request, &client.ensure_ends_within(RESPONSE_TIMEOUT)?)
     };
     let response = ask(&request("HEAD", &head.target, ""))?;
     response.ensure_serves(b"")?;

@@ -514,7 +514,9 @@ fn empty_lines_between_requests(ctx: &TestContext) -> CheckResult {
     client.next_response(&next)?.ensure_serves(&page.content)?;
     // The line may also arrive by itself.
     client.send_separately(b"\r\n")?;
-    exchange(&mut client, &next)?.ensure_serves(&page.content)
+    exchange(&mut client, &next)?.ensure_serves(&page.content)?;
+    client.send_separately(b"\r")?;
+    exchange(&mut client, &[b"\n", &next[..]].concat())?.ensure_serves(&page.content)
 }
 
 /// Sends a request that can't be understood, with another one after it, on connections that have

@@ -1,6 +1,6 @@
 //! The options of the gateway, and what is refused before the server starts.
 
-use super::command_line::{EXIT_TIMEOUT, exit_text};
+use super::command_line::{EXIT_TIMEOUT, ensure_help_lists, exit_text};
 use super::gateway::{STAGE_5, TEXT, add_script, require_python};
 use crate::check::{Check, PREREQUISITE};
 use harness::context::TestContext;
@@ -76,9 +76,7 @@ fn ensure_refused(
 }
 
 fn help_lists_gateway(ctx: &TestContext) -> CheckResult {
-    let output = ctx.program.run(&["--help"], EXIT_TIMEOUT)?;
-    let help = String::from_utf8_lossy(&output.stdout);
-    for option in [
+    let options = [
         "--cgi",
         "--fastcgi",
         "--spawn",
@@ -87,15 +85,8 @@ fn help_lists_gateway(ctx: &TestContext) -> CheckResult {
         "--env",
         "--app-timeout",
         "--max-content",
-    ] {
-        let has_option = output.status.success() && help.contains(option);
-        ensure(
-            has_option,
-            format!("`{option}` in the help"),
-            help.trim_end(),
-        )?;
-    }
-    Ok(())
+    ];
+    ensure_help_lists(ctx, &options)
 }
 
 fn mount_errors(ctx: &TestContext) -> CheckResult {

@@ -171,7 +171,8 @@ pub const MEBIBYTE: u64 = 1024 * 1024;
 
 const INCOMPLETE_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n";
 
-fn ensure_waited(passed: Duration) -> CheckResult {
+/// Fails if less than `--timeout` has passed.
+pub fn ensure_waited(passed: Duration) -> CheckResult {
     let expected = format!("a server that waits for {TIMEOUT:?}");
     let received = format!("an end after {passed:?}");
     ensure(passed >= TIMEOUT, expected, received)
@@ -222,14 +223,14 @@ fn incomplete_head_timeout(ctx: &TestContext) -> CheckResult {
 /// Sends the start of a request, and then a byte now and then. Fails unless the server responds or
 /// closes the connection within [`CUTOFF_LIMIT`].
 fn ensure_slow_client_is_cut_off(server: &Server, start_of_request: &[u8]) -> CheckResult {
+    let start = Instant::now();
     let mut client = server.connect()?;
     client.send(start_of_request);
-    let start = Instant::now();
     while start.elapsed() < CUTOFF_LIMIT {
         client.send(b"a");
         let (bytes, state) = client.read(TIMEOUT / 10)?;
         if state != ConnectionState::Open || !bytes.is_empty() {
-            return Ok(());
+            return ensure_waited(start.elapsed());
         }
     }
     let expected = format!("a response or the end of the connection after {TIMEOUT:?}");

@@ -82,8 +82,8 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "worker-timeout",
-        must: "respond 504 after --app-timeout, kill the worker with its group, and replace it",
-        why: "RFC 9110, 15.6.5. A worker that hangs would be missing for ever.",
+        must: "respond with 504 after --app-timeout, kill the worker with its group, and replace it",
+        why: "RFC 9110, 15.6.5. A worker that hangs would be missing forever.",
         hint: "Start each worker in a process group of its own.",
         weight: 2,
         slow: true,
@@ -259,9 +259,8 @@ fn worker_for_each_request(ctx: &TestContext) -> CheckResult {
         "no response while all workers are busy",
         received,
     )?;
-    let last = clients.pop();
-    for (client, name) in last.into_iter().zip(["c"]) {
-        worker.release(client, name)?;
+    if let Some(last) = clients.pop() {
+        worker.release(last, NAMES[2])?;
     }
     next.response()?.ensure_status(200)?;
     for (client, name) in clients.into_iter().zip(NAMES) {

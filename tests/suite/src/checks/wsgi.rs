@@ -1,6 +1,6 @@
 //! WSGI: a Python function that any server can call (PEP 3333).
 
-use super::gateway::{STAGE_5, ensure_line, read_through, read_to_end, require_python, start_with};
+use super::gateway::{STAGE_5, ensure_line, require_python, start_with};
 use super::{ensure_alive, ensure_status_in, parse_response};
 use crate::check::{Check, PREREQUISITE};
 use harness::client::{get, request};
@@ -41,12 +41,13 @@ pub const CHECKS: &[Check] = &[
         must: "send each piece of an application's content at once, and call close() at the end",
         why: "PEP 3333, buffering and streaming: a piece must not wait for the next one.",
         hint: "The head goes out with the first piece. Call close() whatever happens.",
+        about: &[FailureKind::TooSlow],
         run: wsgi_pieces_are_sent,
         ..WSGI
     },
     Check {
         id: "wsgi-invalid-responses",
-        must: "respond 500 or 502 to CR, LF or NUL in a WSGI head, and to content that isn't bytes",
+        must: "respond with 500 or 502 to CR, LF or NUL in a WSGI head, and to content that isn't bytes",
         why: "CWE-113: the value of a field may come from the client.",
         hint: "Check what start_response gets before any of it is sent.",
         run: wsgi_invalid_responses,
@@ -54,7 +55,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "wsgi-exceptions",
-        must: "log an application's traceback: respond 500 before its head, and visibly cut after it",
+        must: "log an application's traceback: respond with 500 before its head, and visibly cut after it",
         why: "PEP 3333, error handling: an exception must not end the worker.",
         hint: "Without the end of the request, the server knows that something is missing.",
         run: wsgi_exceptions,
@@ -217,7 +218,7 @@ fn wsgi_pieces_are_sent(ctx: &TestContext) -> CheckResult {
     client.send(&request);
     let mut raw = Vec::new();
     for word in ["one", "two", "three"] {
-        raw.extend(read_through(&mut client, word.as_bytes())?);
+        raw.extend(client.read_through(word.as_bytes(), RESPONSE_TIMEOUT)?);
         let is_open = !file("closed").exists();
         ensure(
             is_open,
@@ -226,7 +227,7 @@ fn wsgi_pieces_are_sent(ctx: &TestContext) -> CheckResult {
         )?;
         fs::write(file(word), "")?;
     }
-    raw.extend(read_to_end(&mut client)?);
+    raw.extend(client.ensure_ends_within(RESPONSE_TIMEOUT)?);
     let response = parse_response(&request, &raw)?;
     response.ensure_serves(b"onetwothree")?;
     let is_closed = wait_until(RESPONSE_TIMEOUT, || Ok(file("closed").exists()))?;
@@ -299,7 +300,7 @@ fn wsgi_exceptions(ctx: &TestContext) -> CheckResult {
     let request = get("/app?third");
     let mut client = server.connect()?;
     client.send(&request);
-    let response = parse_response(&request, &read_to_end(&mut client)?)?;
+    let response = parse_response(&request, &client.ensure_ends_within(RESPONSE_TIMEOUT)?)?;
     response.ensure_serves(b"begun")?;
     response.ensure(
         !response.is_complete(),

@@ -50,7 +50,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         id: "unmodified-is-304",
-        must: "respond 304 without content if the file is no newer than If-Modified-Since",
+        must: "respond with 304 without content if the file is no newer than If-Modified-Since",
         why: "RFC 9110, 13.1.3: the client's copy is still good.",
         hint: "The file system stores fractions of a second. Dates in HTTP don't have them.",
         needs: &["last-modified"],
@@ -84,7 +84,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         id: "only-get-and-head-are-304",
-        must: "respond 304 to HEAD as it does to GET, and ignore the field on other methods",
+        must: "respond with 304 to HEAD as it does to GET, and ignore the field on other methods",
         why: "RFC 9110, 13.1.3: with other methods, a recipient must ignore the field.",
         hint: "The same code responds to GET and HEAD. The condition belongs there.",
         run: only_get_and_head_are_304,

@@ -66,7 +66,7 @@ const CHECKS: &[Check] = &[
     },
     Check {
         id: "unsatisfiable-range",
-        must: "respond 416, with the file's length, if the range selects no byte of the file",
+        must: "respond with 416, with the file's length, if the range selects no byte of the file",
         why: "RFC 9110, 15.5.17: the client learns how long the file is now.",
         hint: "It starts at the end or after it, or asks for the last 0 bytes.",
         run: unsatisfiable_range,

@@ -1,4 +1,4 @@
-"""Notes every POST in a file, and echoes content: so that a test can tell whether any was lost."""
+"""Notes every POST in a file, and echoes content, so that a test can tell whether any was lost."""
 
 import os
 

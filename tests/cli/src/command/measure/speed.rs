@@ -51,7 +51,7 @@ pub struct Options {
     #[arg(long)]
     no_log: bool,
 
-    /// Compare stage 6 and nginx with so many event loops; nginx calls them workers.
+    /// Compare stage 6 and nginx with this many event loops; nginx calls them workers.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     loops: Option<u16>,
 
