@@ -6,7 +6,7 @@
 
 use crate::chunked::{self, Encoder};
 use crate::log;
-use crate::request::{self, Request, trim_line_ending, values};
+use crate::request::{self, Field, Request, trim_line_ending, values};
 use crate::response::{Response, ResponseBuilder, Status};
 use std::io::{self, Error, ErrorKind, Read};
 use std::time::{Duration, Instant};
@@ -44,16 +44,20 @@ pub fn read(
     timeout: Duration,
 ) -> io::Result<Answer> {
     let (head, content) = read_head(&mut source)?;
-    let lines = head
-        .split_inclusive(|byte| *byte == b'\n')
-        .map(trim_line_ending);
-    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
-    let fields: Option<Vec<_>> = lines.iter().map(|line| request::field(line)).collect();
-    let fields = fields.ok_or_else(|| invalid("a field of its head is malformed"))?;
+    let (lines, fields) = parse_head(&head)?;
+    let output = |is_unwanted, left| Output {
+        source,
+        left,
+        is_unwanted,
+        has_ended: false,
+        timeout,
+    };
     let value = |name| values(&fields, name).next();
     let (code, phrase) = match (value("status"), value("location"), value("content-type")) {
         (None, Some(target), _) if target.starts_with(b"/") && fields.len() == 1 => {
             let target = String::from_utf8_lossy(target).into_owned();
+            // It may write to its end, which this waits for.
+            drop(output(true, None));
             return Ok(Answer::Redirect(target));
         }
         (Some(status), ..) => parse_status(status)?,
@@ -68,23 +72,39 @@ pub fn read(
             builder = builder.field(&name, value.as_slice());
         }
     }
-    // Neither has content (RFC 9110, 15.3.5 and 15.4.5), so no length is missing.
-    let has_content = !matches!(code, 204 | 304);
-    let output = Output {
-        source,
-        left: content_length(&fields)?,
-        is_unwanted: request.method == "HEAD" || !has_content,
-        has_ended: false,
-        timeout,
-    };
+    // They have no content (RFC 9110, 15.3.5, 15.3.6 and 15.4.5), so no length is missing.
+    let has_content = !matches!(code, 204 | 205 | 304);
+    let is_unwanted = request.method == "HEAD" || !has_content;
+    let output = output(is_unwanted, content_length(&fields)?);
     let response = if has_content {
         output.frame(builder, content, request.is_1_0).build()
     } else {
-        let length = output.left.filter(|_| code != 204);
+        let length = match code {
+            204 => None,
+            205 => Some(0),
+            _ => output.left,
+        };
         let builder = builder.stream(Vec::new(), output, length);
         builder.build().without_content()
     };
     Ok(Answer::Response(response))
+}
+
+/// The lines of a head, and the fields in them.
+fn parse_head(head: &[u8]) -> io::Result<(Vec<&[u8]>, Vec<Field>)> {
+    let lines = head
+        .split_inclusive(|byte| *byte == b'\n')
+        .map(trim_line_ending);
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+    let fields: Option<Vec<_>> = lines.iter().map(|line| request::field(line)).collect();
+    let fields = fields.ok_or_else(|| invalid("a field of its head is malformed"))?;
+    for name in ["content-type", "location", "status"] {
+        // Two programs could disagree on which one counts (RFC 3875, 6.3).
+        if values(&fields, name).count() > 1 {
+            return Err(invalid(&format!("its head has several {name} fields")));
+        }
+    }
+    Ok((lines, fields))
 }
 
 /// Reads a head, and the beginning of the content that came with it.
@@ -132,7 +152,7 @@ fn parse_status(text: &[u8]) -> io::Result<(u16, String)> {
     }
 }
 
-fn content_length(fields: &[request::Field]) -> io::Result<Option<u64>> {
+fn content_length(fields: &[Field]) -> io::Result<Option<u64>> {
     let lengths: Vec<&[u8]> = values(fields, "content-length").collect();
     match lengths[..] {
         [] => Ok(None),
@@ -187,6 +207,7 @@ impl Output {
             content.truncate(content.len() - extra as usize);
             *left -= content.len() as u64;
             if extra > 0 && !self.is_unwanted {
+                self.is_unwanted = true;
                 log::line("an application wrote more than its Content-Length: the rest was cut");
             }
         }
@@ -335,6 +356,8 @@ mod tests {
             lines("GET", "1.1", "Status: 204\nContent-Length: 3\n\nabc")[1..],
             ["", ""]
         );
+        let reset = lines("GET", "1.1", "Status: 205\nContent-Type: a/b\n\nabc");
+        assert_eq!(reset[2..], ["Content-Length: 0", "", ""]);
         let not_modified = lines("GET", "1.1", "Status: 304\nContent-Length: 3\n\n");
         assert_eq!(not_modified[1..], ["Content-Length: 3", "", ""]);
     }
@@ -348,6 +371,9 @@ mod tests {
             "Content-Type: a/b\n",
             "X-A: b\n\n",
             "Content-Type : a/b\n\n",
+            "Content-Type: a/b\nContent-Type: c/d\n\n",
+            "Location: /a\nLocation: /b\n\n",
+            "Status: 200\nStatus: 404\n\n",
             "Content-Type: a/b\nX: a\rSet-Cookie: b\n\n",
             "Content-Type: a/b\nX: a\0\n\n",
             "Status: 20\n\n",

@@ -4,7 +4,7 @@
 //! Any program in any language will do, and none of them can be trusted. Look at what it gets from the
 //! server: three descriptors, and nothing else. And look at how it ends, whatever it does.
 
-use crate::client::Client;
+use crate::client::{Client, poll};
 use crate::error_log::ErrorLog;
 use crate::gateway::Call;
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -15,7 +15,6 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long to wait between two looks at whether a program has exited.
@@ -30,6 +29,7 @@ pub struct Program {
     log: ErrorLog,
     client: Client,
     timeout: Duration,
+    has_written: bool,
     has_ended: bool,
 }
 
@@ -65,6 +65,7 @@ pub fn start(
         log: ErrorLog::new(call.name),
         client: call.client,
         timeout: call.timeout,
+        has_written: false,
         has_ended: false,
     })
 }
@@ -73,6 +74,8 @@ impl Read for Program {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let deadline = Instant::now() + self.timeout;
         while !self.has_ended && !buffer.is_empty() {
+            // What it has written before its exit can be read now, if that is known first.
+            let has_exited = self.child.try_wait()?.is_some();
             let output = self.output.as_fd();
             let fds = [Some(output), self.errors.as_ref().map(AsFd::as_fd)];
             let ready = self.client.wait(&fds, deadline)?;
@@ -82,9 +85,12 @@ impl Read for Program {
             if ready[0] {
                 match self.output.read(buffer)? {
                     0 => self.end()?,
-                    length => return Ok(length),
+                    length => {
+                        self.has_written = true;
+                        return Ok(length);
+                    }
                 }
-            } else if !ready[1] && self.child.try_wait()?.is_some() {
+            } else if !ready[1] && has_exited {
                 // Some process that it has started holds its standard output open.
                 self.end()?;
             }
@@ -104,14 +110,22 @@ impl Program {
         }
     }
 
-    /// Waits for its exit until then.
+    /// Waits for its exit until then. It may still write why it fails, and a full pipe would stop it.
     fn exit_status(&mut self, deadline: Instant) -> io::Result<Option<ExitStatus>> {
         loop {
             let status = self.child.try_wait()?;
-            if status.is_some() || Instant::now() >= deadline {
+            let limit = if status.is_some() {
+                Duration::ZERO
+            } else {
+                EXIT_TICK
+            };
+            let has_more = poll(&[self.errors.as_ref().map(AsFd::as_fd)], limit)?[0];
+            if has_more {
+                self.log.copy_from(&mut self.errors);
+            }
+            if (status.is_some() && !has_more) || Instant::now() >= deadline {
                 return Ok(status);
             }
-            thread::sleep(EXIT_TICK);
         }
     }
 }
@@ -120,9 +134,13 @@ impl Drop for Program {
     /// Ends a program that hangs, with its whole group, and leaves no zombie. What a program leaves running
     /// when it exits, such as a service, goes on.
     fn drop(&mut self) {
-        if !self.has_ended
-            || !matches!(self.exit_status(Instant::now() + self.timeout), Ok(Some(_)))
-        {
+        // It may work on after its response.
+        let limit = if self.has_ended && self.has_written {
+            self.timeout
+        } else {
+            Duration::ZERO
+        };
+        if !matches!(self.exit_status(Instant::now() + limit), Ok(Some(_))) {
             kill_group(&self.child);
         }
         let _ = self.child.wait();

@@ -92,14 +92,8 @@ impl Drop for ErrorLog {
 
 /// Text in any language that can't control a terminal. Quotes stay, since tracebacks are full of them.
 fn escaped(bytes: &[u8]) -> String {
-    let mut text = String::new();
-    for char in String::from_utf8_lossy(bytes).chars() {
-        match char {
-            '"' | '\'' => text.push(char),
-            char => text.extend(char.escape_debug()),
-        }
-    }
-    text
+    let text = String::from_utf8_lossy(bytes).escape_debug().to_string();
+    text.replace("\\\"", "\"").replace("\\'", "'")
 }
 
 #[cfg(test)]
@@ -113,6 +107,8 @@ mod tests {
                 "  File \"你好.py\", it's".as_bytes(),
                 "  File \"你好.py\", it's",
             ),
+            ("สวัสดี".as_bytes(), "สวัสดี"),
+            (b"\\\"", "\\\\\""),
             (b"\x1b[2J\rC:\\", "\\u{1b}[2J\\rC:\\\\"),
             ("\u{202e}\u{9b}".as_bytes(), "\\u{202e}\\u{9b}"),
             (b"\xff", "\u{fffd}"),

@@ -4,7 +4,7 @@
 //! eight bytes in front of everything: they say what it is, which request it belongs to, and how long
 //! it is. And look at when a connection can be used again: only if both sides agree where they are.
 
-use crate::client::Client;
+use crate::client::{Client, poll};
 use crate::error_log::ErrorLog;
 use crate::gateway::Call;
 use crate::mount::Application;
@@ -187,7 +187,7 @@ fn send_head(
             let mut worker = pool.take(client)?;
             match reach(&mut worker, &head(KEEP_CONNECTION)) {
                 Ok(socket) => return Ok((socket, Some((Arc::clone(pool), worker)))),
-                // It ended while it was idle. Another one will do.
+                // Another one will do.
                 Err(_) => worker.kill(),
             }
         },
@@ -201,13 +201,17 @@ fn connect(address: &SockAddr) -> io::Result<Socket> {
     Ok(socket)
 }
 
-/// Sends the beginning of a request to a worker. Fails if the worker has ended: then it has not seen
-/// enough of the request to do anything.
+/// Sends the beginning of a request to a worker. Fails if the worker has ended, or has sent too much: then
+/// it has not seen enough of the request to do anything.
 fn reach(worker: &mut Worker, head: &[u8]) -> io::Result<Socket> {
     let mut socket = match worker.socket.take() {
         Some(socket) => socket,
         None => connect(&worker.address)?,
     };
+    // What can be read before a request is no response to it: it is the end, or the rest of another.
+    if poll(&[Some(socket.as_fd())], Duration::ZERO)?[0] {
+        return Err(ErrorKind::InvalidData.into());
+    }
     socket.write_all(head)?;
     Ok(socket)
 }
@@ -305,6 +309,8 @@ impl Drop for Exchange {
     /// Makes the worker available again, or ends it.
     fn drop(&mut self) {
         let Some((pool, mut worker)) = self.worker.take() else {
+            // Whoever is still sending content stops.
+            let _ = self.connection.get_ref().socket.shutdown(Shutdown::Both);
             return;
         };
         let has_left = |kind| matches!(kind, None | Some(ErrorKind::ConnectionAborted));
@@ -316,10 +322,10 @@ impl Drop for Exchange {
             return worker.kill();
         }
         let socket = &self.connection.get_ref().socket;
-        if self.sending.as_ref().is_none_or(JoinHandle::is_finished) {
+        let has_rest = !self.connection.buffer().is_empty();
+        if !has_rest && self.sending.as_ref().is_none_or(JoinHandle::is_finished) {
             worker.socket = socket.try_clone().ok();
         } else {
-            // Whoever is still sending content stops.
             let _ = socket.shutdown(Shutdown::Both);
         }
         pool.give_back(worker);

@@ -10,7 +10,7 @@ use crate::mount::{Application, Mount, is_executable};
 use crate::options::Options;
 use crate::request::{self, Request};
 use crate::response::{Response, Status};
-use crate::variables::{Variables, variables};
+use crate::variables::{Variables, split_target, variables};
 use crate::{cgi, fastcgi, handler, log};
 use std::io::{ErrorKind, Read};
 use std::mem;
@@ -108,7 +108,8 @@ fn find_script(mount: &Mount, path: &str, root: &Path) -> Result<Script, Status>
     if path.split('/').any(|segment| segment == "..") {
         return Err(Status::NOT_FOUND);
     }
-    let rest = &path[mount.prefix.len()..];
+    // The application is at one path only, though a file would have several.
+    let rest = path.strip_prefix(&mount.prefix).ok_or(Status::NOT_FOUND)?;
     let mut name = mount.prefix.clone();
     let file = match &mount.application {
         Application::Program(folder) if folder.is_dir() => {
@@ -131,7 +132,7 @@ fn find_script(mount: &Mount, path: &str, root: &Path) -> Result<Script, Status>
                 name = script;
                 file
             }
-            None => root.join(path.trim_start_matches('/')),
+            None => missing_script(path, &mount.prefix, root),
         },
     };
     let info = path.get(name.len()..).unwrap_or("").to_string();
@@ -157,6 +158,16 @@ fn php_script(path: &str, prefix: &str, root: &Path) -> Option<(String, PathBuf)
     })
 }
 
+/// What PHP is told to run if there is no script: what is missing, and otherwise a folder. It would run any file
+/// that it is told, or that is on the way there: a photo that somebody has uploaded, too.
+fn missing_script(path: &str, prefix: &str, root: &Path) -> PathBuf {
+    let [file, folder] = [path, prefix].map(|path| root.join(path.trim_start_matches('/')));
+    match file.canonicalize() {
+        Err(error) if error.kind() == ErrorKind::NotFound => file,
+        _ => folder,
+    }
+}
+
 /// The request for another path on this server: without content, as a client would send it
 /// (RFC 3875, 6.2.2).
 fn redirected(request: &Request, target: &str) -> Result<Request, Status> {
@@ -171,6 +182,10 @@ fn redirected(request: &Request, target: &str) -> Result<Request, Status> {
     next.fields.clone_from(&request.fields);
     next.fields
         .retain(|(name, _)| !name.starts_with("content-"));
+    if let (Some(authority), _) = split_target(request) {
+        next.fields.retain(|(name, _)| name != "host");
+        next.fields.push(("host".to_string(), authority.to_vec()));
+    }
     Ok(next)
 }
 
@@ -218,6 +233,8 @@ mod tests {
             ("/cgi/link", Err(404)),
             ("/cgi/../outside", Err(404)),
             ("/cgi/a/../b", Err(404)),
+            ("//cgi/a", Err(404)),
+            ("/./cgi/a", Err(404)),
         ] {
             assert_eq!(split(&mount, path, &root), expected, "{path}");
         }
@@ -230,23 +247,28 @@ mod tests {
         fs::create_dir_all(root.join("php/b.php.d")).unwrap();
         fs::write(root.join("php/a.php"), "").unwrap();
         fs::write(root.join("php/index.php"), "").unwrap();
+        fs::write(root.join("php/photo.jpg"), "<?php").unwrap();
         symlink("/etc/hostname", root.join("php/link.php")).unwrap();
         let mount = Mount {
             prefix: "/php".to_string(),
             application: Application::Running(socket2::SockAddr::unix("/s").unwrap()),
         };
-        for (path, name, info) in [
-            ("/php/a.php", "/php/a.php", ""),
-            ("/php/a.php/b.php", "/php/a.php", "/b.php"),
-            ("/php/", "/php/index.php", ""),
-            ("/php/x.php", "/php", "/x.php"),
-            ("/php/link.php", "/php", "/link.php"),
-            ("/php/b.php.d/c", "/php", "/b.php.d/c"),
-            ("/php/a.phpx", "/php", "/a.phpx"),
-            ("/php", "/php", ""),
+        for (path, name, info, file) in [
+            ("/php/a.php", "/php/a.php", "", "php/a.php"),
+            ("/php/a.php/b.php", "/php/a.php", "/b.php", "php/a.php"),
+            ("/php/", "/php/index.php", "", "php/index.php"),
+            ("/php/x.php", "/php", "/x.php", "php/x.php"),
+            ("/php/b.php.d/c", "/php", "/b.php.d/c", "php/b.php.d/c"),
+            ("/php/a.phpx", "/php", "/a.phpx", "php/a.phpx"),
+            ("/php/link.php", "/php", "/link.php", "php"),
+            ("/php/photo.jpg", "/php", "/photo.jpg", "php"),
+            ("/php/photo.jpg/c.php", "/php", "/photo.jpg/c.php", "php"),
+            ("/php", "/php", "", "php"),
         ] {
             let expected = Ok((name.to_string(), info.to_string()));
             assert_eq!(split(&mount, path, &root), expected, "{path}");
+            let script = find_script(&mount, path, &root).unwrap();
+            assert_eq!(script.file, root.join(file), "{path}");
         }
     }
 
@@ -262,6 +284,9 @@ mod tests {
         );
         assert_eq!(next.fields, [("cookie".to_string(), b"c".to_vec())]);
         assert!(next.is_1_0 && next.content_length.is_none());
+        let head = b"GET http://a:1/b HTTP/1.1\r\nHost: other\r\n\r\n";
+        let next = redirected(&request::parse(head).unwrap(), "/c").unwrap();
+        assert_eq!(next.fields, [("host".to_string(), b"a:1".to_vec())]);
         for target in ["/a b", "/a\r\nX: y", "/%zz", "/a#b"] {
             assert!(redirected(&request, target).is_err(), "{target:?}");
         }

@@ -71,8 +71,17 @@ pub enum Application {
 }
 
 impl Gateway {
-    /// The application for a path: the one with the longest prefix.
+    /// The application for a path. For the file system, `//` and `/./` are a slash too. What is below a
+    /// mount only that way is no file for clients: it may be the source of an application.
     pub fn find(&self, path: &str) -> Option<&Mount> {
+        let names = path.split('/').filter(|name| !matches!(*name, "" | "."));
+        let plain: String = names.map(|name| format!("/{name}")).collect();
+        let other = || path.starts_with('/').then(|| self.longest(&plain))?;
+        self.longest(path).or_else(other)
+    }
+
+    /// The mount with the longest prefix of a path.
+    fn longest(&self, path: &str) -> Option<&Mount> {
         let is_below = |mount: &&Mount| {
             let rest = path.strip_prefix(&mount.prefix);
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -235,6 +244,17 @@ mod tests {
             assert_eq!(gateway.find(path).unwrap().prefix, prefix, "{path}");
         }
         assert!(gateway.find("*").is_none());
+    }
+
+    #[test]
+    fn path_has_one_spelling() {
+        let gateway = gateway(&["--cgi", "/b/c=a"]).unwrap();
+        for path in ["/b/c", "//b/c/d", "/./b//c", "/b/./c/"] {
+            assert!(gateway.find(path).is_some(), "{path}");
+        }
+        for path in ["/b", "/b/cd", "//", "/", "*"] {
+            assert!(gateway.find(path).is_none(), "{path}");
+        }
     }
 
     #[test]

@@ -115,7 +115,7 @@ fn of_fields(request: &Request) -> Variables {
 }
 
 /// The host and port in the target, if it has one, and the path with its query as they came.
-fn split_target(request: &Request) -> (Option<&[u8]>, Vec<u8>) {
+pub fn split_target(request: &Request) -> (Option<&[u8]>, Vec<u8>) {
     let target = &request.target;
     if !target[..target.len().min(5)].eq_ignore_ascii_case(b"http:") {
         return (None, target.clone());

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use socket2::SockAddr;
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixListener;
@@ -198,7 +199,7 @@ impl Pool {
         let mut log = ErrorLog::new(self.name());
         let mut worker = Some(Worker {
             supervisor: Arc::clone(&supervisor),
-            address,
+            address: address.clone(),
             socket: None,
         });
         if self.is_wsgi
@@ -234,6 +235,8 @@ impl Pool {
         supervisor.lock().unwrap().wait()?;
         let is_other = |worker: &Worker| !Arc::ptr_eq(&worker.supervisor, &supervisor);
         self.lock().idle.retain(is_other);
+        // Nobody listens there any more.
+        let _ = address.as_pathname().map(fs::remove_file);
         Ok(log.last_line())
     }
 

@@ -15,6 +15,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import traceback
 from wsgiref.util import FileWrapper
 
@@ -85,10 +86,12 @@ class Connection:
         self.socket = sock
         self.received = bytearray()  # may end in the middle of a record
         self.request_id = 0  # of the running request, or 0
+        self.lock = threading.Lock()  # threads of an application may write to wsgi.errors
 
     def send(self, data):
         try:
-            self.socket.sendall(data)
+            with self.lock:
+                self.socket.sendall(data)
         except OSError:
             raise ClientLeft from None
 

@@ -6,7 +6,7 @@ use crate::run::{Failure, TimedVerdict, Verdict};
 use crate::translation::{fill, text};
 use clap::ValueEnum;
 use harness::error::FailureKind;
-use harness::text::{SHOWN_BYTES, readable, truncate};
+use harness::text::{SHOWN_BYTES, readable, readable_log, truncate};
 
 /// How much of a failure a student sees.
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -144,7 +144,11 @@ fn evidence(failure: &Failure) -> String {
     shown += &format!("  {}{expected}\n", text("expected: "));
     shown += &format!("  {}{received}\n", text("received: "));
     if !failure.log.is_empty() {
-        shown += &format!("  {}\n{}", text("end of its log:"), readable(&failure.log));
+        shown += &format!(
+            "  {}\n{}",
+            text("end of its log:"),
+            readable_log(&failure.log)
+        );
     }
     shown
 }

@@ -36,7 +36,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "standard-error-is-logged",
-        must: "log a program's standard error, with control characters escaped",
+        must: "log a program's standard error to its end, with control characters escaped",
         why: "CWE-117: it shows why a program failed, and may hold what a client sent.",
         hint: "Read it while the program runs.",
         run: standard_error_is_logged,
@@ -176,12 +176,20 @@ fn program_descriptors(ctx: &TestContext) -> CheckResult {
 }
 
 fn standard_error_is_logged(ctx: &TestContext) -> CheckResult {
-    let (first, second) = (ctx.site.name(), ctx.site.name());
+    let words = [(); 4].map(|()| ctx.site.name());
+    let [first, second, third, fourth] = &words;
     let lines = format!("printf '{first} \\033[31mred\\n{second}' >&2\n{TEXT}printf text\n");
     let script = add_script(ctx, &lines)?;
+    let lines = format!("{TEXT}printf text\nexec >&-\nsleep 0.2\necho {third} >&2\n");
+    let late = add_script(ctx, &lines)?;
+    // It is more than one read of a pipe gets.
+    let lines = format!("{TEXT}printf text\n(yes | head -c 9000; echo {fourth}) >&2\n");
+    let long = add_script(ctx, &lines)?;
     let server = start_cgi(ctx, &[])?;
-    server.get(&script.target)?.ensure_serves(b"text")?;
-    for word in [first, second] {
+    for script in [script, late, long] {
+        server.get(&script.target)?.ensure_serves(b"text")?;
+    }
+    for word in words {
         let line = server.wait_for_log_line(&[&word])?;
         ensure(
             line.is_some(),

@@ -1,13 +1,15 @@
 //! What an application learns about a request: the variables of CGI, and how a path is split.
 
 use super::ensure_alive;
-use super::gateway::{STAGE_5, Script, TEXT, add_script, ensure_line, ensure_no_line, start_cgi};
+use super::gateway::{
+    STAGE_5, Script, TEXT, add_script, ensure_line, ensure_no_line, start_cgi, start_with,
+};
 use crate::check::{Check, PREREQUISITE};
 use harness::client::{get, request};
 use harness::context::TestContext;
 use harness::error::{CheckResult, ensure};
 use harness::response::Response;
-use harness::server::Server;
+use harness::server::{Server, Start};
 use std::fs;
 use std::os::unix::fs::symlink;
 
@@ -54,6 +56,14 @@ pub const CHECKS: &[Check] = &[
         why: "CWE-22: programs put PATH_INFO after a folder's name, as PATH_TRANSLATED does.",
         hint: "Look at the decoded path, before you look for a program.",
         run: path_info_cannot_climb,
+        ..STAGE_5
+    },
+    Check {
+        id: "prefix-has-one-spelling",
+        must: "serve no file below a prefix for another spelling of its path, such as `//`",
+        why: "CWE-22: to the file system `//` and `/./` are a slash. A program would be a page, with its passwords.",
+        hint: "Look for the application as the system looks for the file.",
+        run: prefix_has_one_spelling,
         ..STAGE_5
     },
     Check {
@@ -300,6 +310,23 @@ fn path_info_cannot_climb(ctx: &TestContext) -> CheckResult {
     server
         .get(&format!("/{prefix}/...a/..b"))?
         .ensure_status(200)
+}
+
+fn prefix_has_one_spelling(ctx: &TestContext) -> CheckResult {
+    let (folder, program, word) = (ctx.site.name(), ctx.site.name(), ctx.site.name());
+    let text = format!("#!/bin/sh\n# {word}\n{TEXT}printf program\n");
+    let name = format!("{folder}/{program}");
+    ctx.site.add(&name, text.as_bytes())?;
+    ctx.site.set_mode(&name, 0o755)?;
+    let mount = format!("/{folder}={}", ctx.site.path(&folder).display());
+    let server = start_with(ctx, Start::default(), &["--cgi", &mount])?;
+    server.get(&format!("/{name}"))?.ensure_serves(b"program")?;
+    for start in ["//", "///", "/./", "/%2e/", "/.//"] {
+        let response = server.get(&format!("{start}{name}"))?;
+        let text = String::from_utf8_lossy(&response.content);
+        response.ensure(!text.contains(&word), "no source of the program")?;
+    }
+    ensure_alive(ctx, &server)
 }
 
 fn programs_outside_folder(ctx: &TestContext) -> CheckResult {

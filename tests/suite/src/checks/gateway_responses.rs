@@ -5,7 +5,7 @@ use super::gateway::{STAGE_5, Script, TEXT, add_script, start_cgi, until};
 use super::parse_response;
 use crate::check::Check;
 use harness::client::{get, request};
-use harness::context::{RESPONSE_TIMEOUT, TestContext};
+use harness::context::{RESPONSE_TIMEOUT, TestContext, wait_until};
 use harness::error::{CheckResult, FailureKind, ensure};
 use harness::fastcgi::STDOUT;
 use harness::response::Response;
@@ -85,7 +85,7 @@ pub const CHECKS: &[Check] = &[
     },
     Check {
         id: "output-length-is-enforced",
-        must: "cut output beyond its Content-Length, and let the client see if there is less",
+        must: "cut output beyond its Content-Length, log that once, and let the client see if there is less",
         why: "A client takes what is too much for the response to its next request.",
         hint: "If an application was killed, never send the last chunk.",
         weight: 2,
@@ -93,9 +93,17 @@ pub const CHECKS: &[Check] = &[
         ..STAGE_5
     },
     Check {
+        id: "programs-finish",
+        must: "let a program run to its end after HEAD, 204 or a local redirect, whatever it writes",
+        why: "A program that has responded may still have to store what it was asked to.",
+        hint: "Read what nobody gets, and discard it.",
+        run: programs_finish,
+        ..STAGE_5
+    },
+    Check {
         id: "responses-without-content",
-        must: "pass on HEAD and discard its content, and send none with 204 and 304",
-        why: "RFC 9110, 9.3.2, 15.3.5 and 15.4.5. Neither has Transfer-Encoding.",
+        must: "pass on HEAD and discard its content, and send none with 204, 205 and 304",
+        why: "RFC 9110, 9.3.2, 15.3.5, 15.3.6 and 15.4.5. None of them has Transfer-Encoding.",
         hint: "The program decides what HEAD means. It may still write content.",
         run: responses_without_content,
         ..STAGE_5
@@ -331,6 +339,7 @@ fn invalid_head_is_502(ctx: &TestContext) -> CheckResult {
         "kill -9 $$\n",
         "echo no head at all\n",
         "printf 'Content-Type: text/plain\\n'\n",
+        "exec >&-\nsleep 20\n",
     ] {
         bad.push(add_script(ctx, lines)?);
     }
@@ -342,6 +351,8 @@ fn invalid_head_is_502(ctx: &TestContext) -> CheckResult {
         "Content-Type: text/plain\\n: no name\\n\\n",
         "Content-Type: text/plain\\nX Lab: no token\\n\\n",
         "Content-Type: text/plain\\nContent-Length: five\\n\\nabcde",
+        "Content-Type: text/plain\\nContent-Type: text/html\\n\\n",
+        "Status: 200\\nStatus: 404\\nContent-Type: text/plain\\n\\n",
         "Status: abc\\nContent-Type: text/plain\\n\\n",
         "Status: 99\\nContent-Type: text/plain\\n\\n",
         "Status: 0200\\nContent-Type: text/plain\\n\\n",
@@ -433,7 +444,10 @@ fn output_length_is_enforced(ctx: &TestContext) -> CheckResult {
     let head = |length: usize| format!("Content-Type: text/plain\\nContent-Length: {length}\\n\\n");
     let word = ctx.site.name();
     let more = add_output(ctx, &format!("{}{word}extra", head(word.len())))?;
-    let much_more = format!("printf '{}'\nhead -c 300000 /dev/zero\n", head(100_000));
+    let much_more = format!(
+        "printf '{}'\nhead -c 3000000 /dev/zero\n: > \"$0.done\"\n",
+        head(100_000)
+    );
     let much_more = add_script(ctx, &much_more)?;
     let less = add_output(ctx, &format!("{}{word}", head(100)))?;
     let killed = add_script(ctx, &format!("{TEXT}printf {word}\nkill -9 $$\n"))?;
@@ -442,6 +456,10 @@ fn output_length_is_enforced(ctx: &TestContext) -> CheckResult {
     server
         .get(&much_more.target)?
         .ensure_serves(&[0; 100_000])?;
+    wait_until(RESPONSE_TIMEOUT, || Ok(much_more.has_file("done")))?;
+    let lines = server.log_text().lines().count();
+    let expected = "a log of fewer than 10 lines";
+    ensure(lines < 10, expected, format!("{lines} lines"))?;
     for script in [less, killed] {
         let request = get(&script.target);
         let mut client = server.connect()?;
@@ -459,12 +477,34 @@ fn declares_end(response: &Response) -> bool {
     response.field("content-length").is_some() || response.field("transfer-encoding").is_some()
 }
 
+fn programs_finish(ctx: &TestContext) -> CheckResult {
+    let page = &ctx.site.page;
+    let rest = "sleep 0.2\nhead -c 200000 /dev/zero\n: > \"$0.done\"\n";
+    let head = |head: &str| add_script(ctx, &format!("printf '{head}\\n\\n'\n{rest}"));
+    let scripts = [
+        ("HEAD", head("Content-Type: text/plain")?, 200),
+        ("GET", head("Status: 204 No Content")?, 204),
+        ("GET", head(&format!("Location: {}", page.target()))?, 200),
+    ];
+    let server = start_cgi(ctx, &[])?;
+    for (method, script, status) in scripts {
+        let response = server.exchange(&request(method, &script.target, ""))?;
+        response.ensure_status(status)?;
+        let is_done = wait_until(RESPONSE_TIMEOUT, || Ok(script.has_file("done")))?;
+        response.ensure(
+            is_done,
+            "a program that runs to its end after this response",
+        )?;
+    }
+    Ok(())
+}
+
 fn responses_without_content(ctx: &TestContext) -> CheckResult {
     let lines =
         format!("echo \"$REQUEST_METHOD\" > \"$0.method\"\n{TEXT}head -c 200000 /dev/zero\n");
     let head = add_script(ctx, &lines)?;
     let mut empty = Vec::new();
-    for code in [204, 304] {
+    for code in [204, 205, 304] {
         let output = format!("Status: {code}\\nX-Lab: a\\n\\ntext");
         empty.push((code, add_output(ctx, &output)?));
     }

@@ -12,8 +12,10 @@ import socket
 import struct
 import subprocess
 import sys
+import time
 
 BEGIN, ABORT, END, PARAMS, STDIN, STDOUT = 1, 2, 3, 4, 5, 6
+HEAD = b"Content-Type: text/plain\r\n\r\n"
 FOLDER = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -104,14 +106,24 @@ def serve(connection, connections):
                 open_streams.discard(kind)
             elif kind in streams:
                 streams[kind] += content
-        text = None
+        text, surplus = None, ""
         if not open_streams:
-            text = work(connection, connections, pairs(streams[PARAMS]), streams[STDIN])
+            params = pairs(streams[PARAMS])
+            text = work(connection, connections, params, streams[STDIN])
+            if params["QUERY_STRING"].startswith("surplus="):
+                text, surplus = "response", params["QUERY_STRING"].partition("=")[2]
         if text is not None:
-            head = "Content-Type: text/plain\r\n\r\n"
-            send(connection, STDOUT, request_id, (head + text).encode())
+            send(connection, STDOUT, request_id, HEAD + text.encode())
             send(connection, STDOUT, request_id)
         send(connection, END, request_id, bytes(8))
+        if surplus:
+            # By now the server has the response.
+            time.sleep(0.1)
+            try:
+                send(connection, STDOUT, request_id, HEAD + surplus.encode())
+                send(connection, END, request_id, bytes(8))
+            finally:
+                note(f"{surplus}.sent", "0")
         if not keep:
             return
 

@@ -51,6 +51,14 @@ pub const CHECKS: &[Check] = &[
         ..WORKERS
     },
     Check {
+        id: "surplus-reaches-nobody",
+        must: "send no client what a worker sends after the end of its response to another one",
+        why: "On a connection that is kept, it would be taken for the next response.",
+        hint: "Before the next request, look whether anything has come. Then the connection can't be used.",
+        run: surplus_reaches_nobody,
+        ..WORKERS
+    },
+    Check {
         id: "requests-wait-for-workers",
         must: "queue 200 requests for 2 workers, and lose none",
         why: "Short bursts are normal. To refuse them would be worse than to be slow.",
@@ -284,6 +292,17 @@ fn worker_connection_is_kept(ctx: &TestContext) -> CheckResult {
         "the same connection again",
         received,
     )
+}
+
+fn surplus_reaches_nobody(ctx: &TestContext) -> CheckResult {
+    let worker = Worker::add(ctx)?;
+    let server = worker.start("1", Start::default(), &[])?;
+    let word = ctx.site.name();
+    let response = server.get(&format!("/app?surplus={word}"))?;
+    response.ensure_serves(b"response")?;
+    numbers(&worker.file(&format!("{word}.sent")))?;
+    server.get("/app?length")?.ensure_serves(b"0")?;
+    ensure_alive(ctx, &server)
 }
 
 fn requests_wait_for_workers(ctx: &TestContext) -> CheckResult {

@@ -201,6 +201,12 @@ fn ensure_php(folder: &Path, url: &str) {
     };
     assert_eq!(code("/php/error.php"), "500");
     assert_eq!(code("/php/missing.php"), "404");
+    // To the file system `//` is a slash too. And what somebody has uploaded is no program.
+    assert_eq!(code("//php/report.php"), "404");
+    for path in ["/php/photo.jpg", "/php/photo.jpg/report.php"] {
+        let page = run(folder, url, &format!("curl -sS $URL{path}"));
+        assert!(!page.contains("executed"), "{path}: {page}");
+    }
 }
 
 #[test]

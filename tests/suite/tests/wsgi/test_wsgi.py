@@ -156,6 +156,18 @@ def logs(environ, start_response):
     kept = errors, environ["wsgi.input"]
     return respond(start_response, "logged")
 
+def logs_in_threads(environ, start_response):
+    from threading import Thread
+    write = environ["wsgi.errors"].write
+    threads = [Thread(target=lambda: [write("line\\n" * 5000) for _ in range(20)]) for _ in range(2)]
+    start_response("200 OK", [])
+    for thread in threads:
+        thread.start()
+    for _ in range(20):
+        yield b"a" * 100000
+    for thread in threads:
+        thread.join()
+
 def logs_later(environ, start_response):
     return respond(start_response, kept[1].read())
 
@@ -603,6 +615,11 @@ class Responses(WorkerTest):
         response = self.client().ask("/logs")
         self.assert_whole(response, b"logged")
         self.assertEqual(response.err, "one two\n你\\udc80\nprinted\n".encode())
+
+    def test_threads_share_the_connection(self):
+        response = self.client().ask("/logs_in_threads")
+        self.assert_whole(response, b"a" * 2000000)
+        self.assertEqual(response.err, b"line\n" * 200000)
 
     def test_own_descriptors_stay_own(self):
         worker = self.start()
