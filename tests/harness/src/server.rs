@@ -187,7 +187,7 @@ impl ServerState {
             } else {
                 before.trim_end()
             };
-            received += &format!("; the client before this one had sent\n{before}");
+            received += &format!("\n    The client before this one had sent:\n{before}");
         }
         let last = last_sent.last().map_or(b"".as_slice(), Vec::as_slice);
         let sent = sent.unwrap_or(last);

@@ -20,10 +20,33 @@ pub fn readable(bytes: &[u8]) -> String {
     text
 }
 
+/// What a program has printed, as indented lines. Control characters are escaped.
+pub fn readable_log(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for line in String::from_utf8_lossy(bytes).lines() {
+        let line = line.escape_debug().to_string();
+        let line = line.replace("\\\"", "\"").replace("\\'", "'");
+        text += &format!("    {}\n", truncate(&line, LINE_LENGTH));
+    }
+    text
+}
+
 /// A text, cut to that many characters.
 pub fn truncate(text: &str, limit: usize) -> String {
     match text.char_indices().nth(limit) {
         None => text.to_string(),
         Some((end, _)) => format!("{} ...", &text[..end]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_is_shown_as_it_was_printed() {
+        let log = "  File \"a.py\", it's 你\nred \x1b[31m\n";
+        let shown = "      File \"a.py\", it's 你\n    red \\u{1b}[31m\n";
+        assert_eq!(readable_log(log.as_bytes()), shown);
     }
 }

@@ -34,7 +34,7 @@ pub struct Options {
 
     /// Show each fault of the article behind that lesson, 1 to 4, with a check that detects it; for
     /// later lessons, show how to try one.
-    #[arg(long, value_name = "N", value_parser = super::stage_number(), conflicts_with = "fault")]
+    #[arg(long, value_name = "N", value_parser = super::stage_number, conflicts_with = "fault")]
     lesson: Option<u8>,
 
     /// Run the server on its stage's port, so that you can talk to it.

@@ -15,7 +15,7 @@ use crate::scores;
 use crate::single_checks;
 use crate::submission::{self, Builder};
 use clap::Args;
-use clap::builder::TypedValueParser;
+use clap::builder::{PathBufValueParser, TypedValueParser};
 use harness::account::Account;
 use harness::cleanup;
 use harness::program::Program;
@@ -34,7 +34,7 @@ use suite::translation::{fill, text};
 #[derive(Args)]
 pub struct Options {
     /// The stage, 1 to 6.
-    #[arg(value_parser = super::stage_number())]
+    #[arg(value_parser = super::stage_number)]
     stage: u8,
 
     /// Grade this program. Its own arguments follow after `--`.
@@ -45,7 +45,7 @@ pub struct Options {
 
     /// Grade a submission: a folder, .zip or .tar.gz with the sources of a stage, or with an executable
     /// `server`.
-    #[arg(long, value_name = "DIR", conflicts_with = "server")]
+    #[arg(long, value_name = "DIR", conflicts_with = "server", value_parser = PathBufValueParser::new().try_map(existing))]
     submission: Option<PathBuf>,
 
     /// Grade each folder, .zip and .tar.gz in DIR as a submission, and write the results to the folder
@@ -128,6 +128,14 @@ impl Options {
     /// Whether other programs read the report, whatever the language of the person is.
     pub fn is_for_programs(&self) -> bool {
         self.format != Format::Human || self.submissions.is_some()
+    }
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf, &'static str> {
+    if path.exists() {
+        Ok(path)
+    } else {
+        Err("there is no such file or folder")
     }
 }
 
@@ -225,10 +233,6 @@ fn submitted_program(
     path: &Path,
     user: Option<Account>,
 ) -> Result<Program, (Status, String)> {
-    if !path.exists() {
-        let error = format!("There is no submission `{}`.", path.display());
-        return Err((Status::Broken, error));
-    }
     let users = user.into_iter().collect();
     let builder = Builder::new(options.stage, options.build_limit, users);
     for gap in builder.gaps() {

@@ -20,13 +20,13 @@ mod watch;
 pub use help::texts as help_texts;
 
 use crate::report::Status;
-use clap::builder::RangedI64ValueParser;
 use clap::{FromArgMatches, Parser, Subcommand};
 use harness::style::{RED, paint};
 use harness::workspace::STAGES;
 use std::ffi::OsString;
 use std::process::ExitCode;
 use suite::exercises::{self, Exercise};
+use suite::steps::STEPS;
 use suite::translation;
 
 /// The exit code if the command can't do its work, or the harness breaks. It says nothing about
@@ -63,7 +63,7 @@ enum Command {
     /// Read a lesson in your browser, served by the stage that it is about.
     Lesson {
         /// The lesson, 0 to 6.
-        #[arg(value_name = "LESSON", value_parser = clap::value_parser!(u8).range(0..=i64::from(LAST_STAGE)))]
+        #[arg(value_name = "LESSON", value_parser = |text: &str| number(text, "lesson", 0))]
         number: u8,
     },
     /// Run the checks of a stage on your my_stageN, on the lab's own stage, or on any program.
@@ -137,15 +137,28 @@ enum Selection {
 
 /// Parses the number of a stage, from `first` on, or the name of an exercise.
 fn selection(text: &str, first: u8) -> Result<Selection, String> {
-    match text.parse::<u8>() {
-        Ok(number) if (first..=LAST_STAGE).contains(&number) => Ok(Selection::Stage(number)),
-        Ok(number) => Err(format!("{number} is not in {first}..={LAST_STAGE}")),
-        Err(_) => exercises::named(text).map(Selection::Exercise),
-    }
+    let stage = number(text, "stage", first).map(Selection::Stage);
+    stage.or_else(|error| {
+        let exercise = exercises::named(text).map(Selection::Exercise);
+        exercise.map_err(|other| format!("{error}, or an exercise. {other}"))
+    })
 }
 
-fn stage_number() -> RangedI64ValueParser<u8> {
-    clap::value_parser!(u8).range(1..=i64::from(LAST_STAGE))
+/// Parses the number of a stage or a lesson, from `first` on.
+fn number(text: &str, what: &str, first: u8) -> Result<u8, String> {
+    let numbers = first..=LAST_STAGE;
+    let number = text.parse().ok().filter(|number| numbers.contains(number));
+    number.ok_or_else(|| format!("it must be a {what}, {first} to {LAST_STAGE}"))
+}
+
+fn stage_number(text: &str) -> Result<u8, String> {
+    if let Some(step) = STEPS.iter().find(|step| step.id == text) {
+        return Err(format!(
+            "a step is graded with its stage, `cargo lab grade 4`, or after each save, `cargo lab watch {}`",
+            step.id
+        ));
+    }
+    number(text, "stage", 1)
 }
 
 /// The exit code of a grading: 0 only if all checks passed.

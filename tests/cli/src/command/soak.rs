@@ -31,7 +31,7 @@ const TESTS_TIMEOUT: Duration = Duration::from_secs(4 * 3600);
 #[derive(Args)]
 pub struct Options {
     /// Run only the suite of this stage, 1 to 6.
-    #[arg(value_parser = super::stage_number())]
+    #[arg(value_parser = super::stage_number)]
     stage: Option<u8>,
 
     /// How many times to run each suite, on the stage and on the server without a fault.

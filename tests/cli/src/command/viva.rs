@@ -46,7 +46,7 @@ pub struct Options {
     folder: PathBuf,
 
     /// The stage that it solves [default: the number in the name of the folder or the package].
-    #[arg(long, value_parser = stage_number())]
+    #[arg(long, value_parser = stage_number)]
     stage: Option<u8>,
 
     /// Where to write questions.md, answers.md and the server with a fault.

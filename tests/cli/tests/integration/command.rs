@@ -410,12 +410,15 @@ fn error_names_what_is_wrong() {
     let exercises = "The exercises are: query-parameters,";
     let no_keepalive = format!("no exercise `keepalive`. {exercises}");
     for (code, arguments, expected) in [
-        (2, "grade 7", "1..=6"),
-        (2, "start 1", "2..=6"),
-        (2, "start 7", "2..=6"),
-        (2, "run 0", "1..=6"),
+        (2, "grade 7", "it must be a stage, 1 to 6"),
+        (2, "grade my_stage2", "it must be a stage, 1 to 6"),
+        (2, "grade 4a", "cargo lab watch 4a"),
+        (2, "lesson x", "it must be a lesson, 0 to 6"),
+        (2, "start 1", "it must be a stage, 2 to 6"),
+        (2, "run stage1_single", "it must be a stage, 1 to 6"),
         (2, "watch 4e", "exercise `4e`"),
-        (2, "fault --lesson 7", "1..=6"),
+        (2, "fault --lesson 7", "1 to 6"),
+        (2, "fault no-zombies", "There is no such fault"),
         (2, "start keepalive", &no_keepalive),
         (2, "exercise 1", exercises),
         (2, "exercise --list", "EXERCISE"),
@@ -423,12 +426,12 @@ fn error_names_what_is_wrong() {
         (2, "diff 4 7", "1 to 6"),
         (2, "grade 1 --format pdf", "junit"),
         (2, "grade 1 --submissions /nowhere", "--output"),
-        (2, "grade 1 --server a --submission b", "be used with"),
+        (2, "grade 1 --server a --submission /", "be used with"),
         (3, "grade 1 --submissions / --output /proc/x", "/proc/x"),
         (3, "grade 1 --server true --output /no/x", "/no"),
         (3, "grade 1 --only no-check --server true", "--list"),
         (3, "grade 1 --server true --user nobody2", "nobody2"),
-        (3, "grade 1 --submission /nowhere", "/nowhere"),
+        (2, "grade 1 --submission /nowhere", "no such file or folder"),
     ] {
         let arguments: Vec<&str> = arguments.split(' ').collect();
         let output = lab().args(&arguments).output().unwrap();

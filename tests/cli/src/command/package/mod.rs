@@ -54,7 +54,7 @@ pub enum Kind {
 #[derive(Args)]
 pub struct Content {
     /// The stage to grade, 1 to 6.
-    #[arg(value_parser = super::stage_number())]
+    #[arg(value_parser = super::stage_number)]
     stage: u8,
 
     /// How much students see of each failure.
