@@ -74,7 +74,7 @@ impl Read for Program {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let deadline = Instant::now() + self.timeout;
         while !self.has_ended && !buffer.is_empty() {
-            // What it has written before its exit can be read now, if that is known first.
+            // Asked first: if it has exited by now, the wait reports all that it has written.
             let has_exited = self.child.try_wait()?.is_some();
             let output = self.output.as_fd();
             let fds = [Some(output), self.errors.as_ref().map(AsFd::as_fd)];

@@ -263,7 +263,7 @@ faults! {
     // Partial reads and closing.
     ReadsOnce, 1, "Expects a single read to return the whole head",
         Only: "missing-file", "byte-by-byte", "split-at-every-boundary", "long-request-line",
-            "long-head", "incomplete-head-timeout";
+            "long-head", "incomplete-head-timeout", "slow-head-timeout";
     TruncatesLongHead, 1, "Cuts a head at 1,024 bytes",
         Only: "missing-file", "long-request-line", "long-head";
     RequiresCrlf, 1, "Doesn't accept LF alone at the end of a head",
