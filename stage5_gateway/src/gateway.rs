@@ -158,8 +158,8 @@ fn php_script(path: &str, prefix: &str, root: &Path) -> Option<(String, PathBuf)
     })
 }
 
-/// What PHP is told to run if there is no script: what is missing, and otherwise a folder. It would run any file
-/// that it is told, or that is on the way there: a photo that somebody has uploaded, too.
+/// The file for PHP if there is no script: one that is missing, or else a folder. PHP would run any file that
+/// it gets, or that is on the way there, even a photo that somebody has uploaded.
 fn missing_script(path: &str, prefix: &str, root: &Path) -> PathBuf {
     let [file, folder] = [path, prefix].map(|path| root.join(path.trim_start_matches('/')));
     match file.canonicalize() {
