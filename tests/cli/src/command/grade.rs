@@ -131,6 +131,7 @@ impl Options {
     }
 }
 
+/// The path, if there is anything at it.
 fn existing(path: PathBuf) -> Result<PathBuf, &'static str> {
     if path.exists() {
         Ok(path)

@@ -151,6 +151,7 @@ fn number(text: &str, what: &str, first: u8) -> Result<u8, String> {
     number.ok_or_else(|| format!("it must be a {what}, {first} to {LAST_STAGE}"))
 }
 
+/// Parses the number of a stage.
 fn stage_number(text: &str) -> Result<u8, String> {
     if let Some(step) = STEPS.iter().find(|step| step.id == text) {
         return Err(format!(

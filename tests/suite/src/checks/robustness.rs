@@ -171,7 +171,7 @@ pub const MEBIBYTE: u64 = 1024 * 1024;
 
 const INCOMPLETE_HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n";
 
-/// How much earlier a server may end because its clock only counts milliseconds, or ticks.
+/// How much too early a server may end: its clock may count milliseconds, or tick.
 const CLOCK_TICK: Duration = Duration::from_millis(20);
 
 /// Fails if less than `--timeout` has passed.

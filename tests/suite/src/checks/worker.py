@@ -117,8 +117,9 @@ def serve(connection, connections):
             send(connection, STDOUT, request_id)
         send(connection, END, request_id, bytes(8))
         if surplus:
-            # By now the server has the response.
-            time.sleep(0.1)
+            # Until then, the server has only the response.
+            while not os.path.exists(os.path.join(FOLDER, f"{surplus}.go")):
+                time.sleep(0.02)
             try:
                 send(connection, STDOUT, request_id, HEAD + surplus.encode())
                 send(connection, END, request_id, bytes(8))

@@ -300,6 +300,7 @@ fn surplus_reaches_nobody(ctx: &TestContext) -> CheckResult {
     let word = ctx.site.name();
     let response = server.get(&format!("/app?surplus={word}"))?;
     response.ensure_serves(b"response")?;
+    fs::write(worker.file(&format!("{word}.go")), "")?;
     numbers(&worker.file(&format!("{word}.sent")))?;
     server.get("/app?length")?.ensure_serves(b"0")?;
     ensure_alive(ctx, &server)
